@@ -1,0 +1,108 @@
+"""`cached_read_sql`, and the cache that it uses when none is given."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any, Literal
+
+from pandas.api.extensions import no_default
+
+from sqlcache_nb.cache import QueryCache
+from sqlcache_nb.freshness import Ttl
+
+_lock = threading.Lock()
+_default: list[QueryCache] = []
+
+
+def default_cache() -> QueryCache:
+    """The cache of this process, made at the first call.
+
+    Raises:
+        ConfigError: the settings cannot be understood.
+
+    Example:
+        >>> default_cache() is default_cache()
+        True
+    """
+    with _lock:
+        if not _default:
+            _default.append(QueryCache())
+        return _default[0]
+
+
+def cached_read_sql(
+    sql: Any,
+    con: Any,
+    index_col: str | list[str] | None = None,
+    coerce_float: bool = True,
+    params: Any = None,
+    parse_dates: Any = None,
+    columns: list[str] | None = None,
+    chunksize: int | None = None,
+    dtype_backend: Any = no_default,
+    dtype: Any = None,
+    *,
+    ttl: Ttl | None = None,
+    refresh: bool = False,
+    no_store: bool = False,
+    validate: Literal["auto", False] = "auto",
+    name: str | None = None,
+    tag: str | list[str] | tuple[str, ...] | None = None,
+    source_name: str | None = None,
+    cache: QueryCache | None = None,
+) -> Any:
+    """`pandas.read_sql`, with the answer kept until it is stale.
+
+    Args:
+        sql: as in `pandas.read_sql`: a string, `text()`, a Core or ORM `select()`, a table's name.
+        con: as in `pandas.read_sql`, or an ORM Session or scoped_session.
+        index_col: as in `pandas.read_sql`, like the following.
+        coerce_float: whether numbers of non-string, non-numeric objects become floats.
+        params: values to bind.
+        parse_dates: columns to parse as dates.
+        columns: columns of a table.
+        chunksize: rows a chunk: gives an iterator of frames, which is not cached.
+        dtype_backend: "numpy_nullable" or "pyarrow".
+        dtype: dtypes of the columns.
+        ttl: how long the answer is fresh: seconds, a timedelta, "1h", "7d", "forever" (default: what it
+            was stored with, else one day). An answer from plain tables of a SQLite or DuckDB file is
+            fresh exactly until the file changes.
+        refresh: fetch again and replace what is stored.
+        no_store: neither read nor write the cache.
+        validate: "auto" asks a SQLite or DuckDB file whether it changed; False trusts the ttl.
+        name: your own word for the answer, for `QueryCache.load`.
+        tag: label or labels, for `QueryCache.clear`.
+        source_name: your own word for the database, in the place of its host, port and path.
+        cache: a cache other than the default one.
+
+    Returns:
+        What `pandas.read_sql` returns.
+
+    Raises:
+        ConfigError: an option that cannot be understood, or refresh together with no_store.
+        UnsupportedSource: a Session whose filters would be lost.
+        Exception: whatever `pandas.read_sql` raises.
+
+    Example:
+        >>> cached_read_sql("select 1 as one", "sqlite://", no_store=True)["one"].tolist()
+        [1]
+    """
+    return (cache or default_cache()).read_sql(
+        sql,
+        con,
+        index_col,
+        coerce_float,
+        params,
+        parse_dates,
+        columns,
+        chunksize,
+        dtype_backend,
+        dtype,
+        ttl=ttl,
+        refresh=refresh,
+        no_store=no_store,
+        validate=validate,
+        name=name,
+        tag=tag,
+        source_name=source_name,
+    )

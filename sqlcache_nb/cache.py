@@ -1,0 +1,452 @@
+"""QueryCache, the one orchestrator: hit, miss, refresh, bypass."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import os
+import sys
+import time
+import warnings
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, Literal, TypeVar
+
+from pandas.api.extensions import no_default
+
+from sqlcache_nb import config, guard, report, retention
+from sqlcache_nb.entry import Entry, Provenance
+from sqlcache_nb.errors import (
+    NotCacheable,
+    NotCachedWarning,
+    SqlcacheWarning,
+    StoreError,
+    StoreWarning,
+    UnsupportedSource,
+)
+from sqlcache_nb.freshness import Reason, Ttl, parse_ttl
+from sqlcache_nb.identity import redact
+from sqlcache_nb.inventory import Inventory, opened_payload
+from sqlcache_nb.key import Key
+from sqlcache_nb.query import Query, ask
+from sqlcache_nb.request import CacheOptions, PandasCall, environment, versions
+from sqlcache_nb.result import Outcome, Result
+from sqlcache_nb.sources import Source, source_of
+from sqlcache_nb.sources.files import token
+from sqlcache_nb.stores import Store, Stored
+
+logger = logging.getLogger("sqlcache_nb")
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """What a cache holds, and what this process had of it.
+
+    Args:
+        entries: number of stored results.
+        bytes: size of their payloads.
+        elapsed: seconds that the databases took for them.
+        sources: number of databases that they came from.
+        hits: reads of this process that came from the cache.
+        misses: reads of this process that were fetched and stored.
+        refreshed: reads of this process that were fetched anew because that was asked for.
+        bypassed: reads of this process that the cache had no part in.
+        saved: seconds that the databases had taken for what this process had as hits.
+    """
+
+    entries: int
+    bytes: int
+    elapsed: float
+    sources: int
+    hits: int
+    misses: int
+    refreshed: int
+    bypassed: int
+    saved: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """A query put to an identified database, whose state was noted before."""
+
+    key: Key
+    query: Query
+    dialect: str
+    label: str
+    token: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Miss:
+    """A question that must be fetched, why, and what its statement is known to do."""
+
+    question: _Question
+    reason: Reason
+    facts: guard.Facts
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What the database gave."""
+
+    frame: Any
+    fetched_at: datetime
+    elapsed: float
+
+
+class QueryCache(Inventory):
+    """A drop-in for `pandas.read_sql` that keeps what it returned.
+
+    Args:
+        store: a directory, or a `Store` (default: the configured directory, else the user's cache
+            directory).
+        ttl: how long a result is fresh by default: seconds, a timedelta, "1h", "7d", "forever"
+            (default: the configured one, else one day). Results from a SQLite or DuckDB file do not
+            need it: they are fresh exactly until the file changes.
+        size_limit: bytes of payloads to keep at most, or "2GiB" (default: the configured one, else
+            10 GiB). The oldest results go first.
+        clock: gives the time, with a zone.
+
+    Raises:
+        ConfigError: a ttl or size that cannot be understood, here or in pyproject.toml.
+
+    Example:
+        >>> import sqlite3, tempfile
+        >>> folder = tempfile.TemporaryDirectory()
+        >>> con = sqlite3.connect(folder.name + "/numbers.db")
+        >>> with con:
+        ...     _ = con.execute("create table numbers as select 1 as n")
+        >>> with QueryCache(folder.name + "/cache") as cache:
+        ...     [str(cache.read("select n from numbers", con).outcome) for _ in range(2)]
+        ['miss', 'hit']
+        >>> con.close(); folder.cleanup()
+    """
+
+    def __init__(
+        self,
+        store: Store | str | os.PathLike[str] | None = None,
+        *,
+        ttl: Ttl | None = None,
+        size_limit: str | int | None = None,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        settings = config.load()
+        super().__init__(settings.directory if store is None else store, clock)
+        self.announcement = report.announcement(settings) if store is None else None
+        """A sentence about the pyproject.toml that chose the directory, None where none did."""
+        self._default_ttl = settings.ttl if ttl is None else parse_ttl(ttl)
+        self._size_limit = settings.size_limit if size_limit is None else config.parse_size(size_limit)
+        self._counts: Counter[Outcome] = Counter()
+        self._saved = 0.0
+        self._said: set[tuple[object, str]] = set()
+
+    # --- reading ------------------------------------------------------------------------------------
+
+    def read(
+        self,
+        sql: Any,
+        con: Any,
+        index_col: str | list[str] | None = None,
+        coerce_float: bool = True,
+        params: Any = None,
+        parse_dates: Any = None,
+        columns: list[str] | None = None,
+        chunksize: int | None = None,
+        dtype_backend: Any = no_default,
+        dtype: Any = None,
+        *,
+        ttl: Ttl | None = None,
+        refresh: bool = False,
+        no_store: bool = False,
+        validate: Literal["auto", False] = "auto",
+        name: str | None = None,
+        tag: str | list[str] | tuple[str, ...] | None = None,
+        source_name: str | None = None,
+    ) -> Result:
+        """The answer: from the cache where that is sure to be right, else from the database.
+
+        Takes the arguments of `pandas.read_sql`, for which see `PandasCall`, an ORM Session or
+        scoped_session as `con`, too, and as keywords those of `CacheOptions`.
+
+        Raises:
+            ConfigError: a ttl or validate that cannot be understood, or refresh together with no_store.
+            UnsupportedSource: a Session whose filters would be lost.
+            Exception: whatever `pandas.read_sql` raises.
+        """
+        call = PandasCall(
+            sql, index_col, coerce_float, params, parse_dates, columns, chunksize, dtype_backend, dtype
+        )
+        options = CacheOptions(ttl, refresh, no_store, validate, name, tag, source_name)
+        return self._read(call, con, options)
+
+    def read_sql(self, *args: Any, **kwargs: Any) -> Any:
+        """`read(...).frame`: takes what `read` takes, gives what `pandas.read_sql` gives, says it in the log."""
+        result = self.read(*args, **kwargs)
+        if logger.isEnabledFor(logging.INFO):
+            if self.announcement and self._is_new(logging.INFO, self.announcement):
+                logger.info(self.announcement)
+            logger.info(report.line(result, now=self._clock()))
+        return result.frame
+
+    read_sql.__signature__ = inspect.signature(read)  # type: ignore[attr-defined]  # shown by Shift-Tab
+
+    def _read(self, call: PandasCall, con: Any, options: CacheOptions) -> Result:
+        source = source_of(con, call.sql, vouched=options.source_name is not None)
+        if options.no_store:
+            return self._bypass(source.label, self._fetch(call, source), Reason.ASKED, "no_store was given")
+        found = self._shielded(lambda: self._hit_or_miss(call, source, options))
+        if isinstance(found, Result):
+            return self._counted(found)
+        answer = self._fetch(call, source)
+        if isinstance(found, NotCacheable):
+            return self._refused(source.label, answer, found)
+        stored = self._shielded(lambda: self._keep(found, answer, options))
+        if isinstance(stored, NotCacheable):
+            # What is stored of this question is older than what was just seen: it must not come back.
+            self._shielded(lambda: self._store().delete([found.question.key.digest]))
+            return self._refused(found.question.label, answer, stored)
+        return self._counted(
+            Result(
+                Outcome.REFRESHED if options.refresh else Outcome.MISS,
+                found.reason,
+                found.question.label,
+                load=lambda: answer.frame,
+                entry=stored.entry,
+                path=stored.path,
+                elapsed=answer.elapsed,
+            )
+        )
+
+    def _hit_or_miss(self, call: PandasCall, source: Source, options: CacheOptions) -> Result | _Miss:
+        """What is known before anything is fetched.
+
+        Raises:
+            NotCacheable: the question is to be run without the cache.
+        """
+        question = _ask(call, source, options.source_name)
+        found = Reason.ASKED if options.refresh else self._look_up(question, options)
+        if isinstance(found, Result):
+            return found
+        return _Miss(question, found, _examine(question, source))
+
+    def _look_up(self, question: _Question, options: CacheOptions) -> Result | Reason:
+        """A hit, or why there is none."""
+        store = self._store()
+        stored = store.lookup(question.key.digest)
+        if stored is None:
+            return Reason.FIRST_TIME
+        verdict = options.freshness(self._default_ttl).judge(stored.entry, self._clock(), question.token)
+        if not verdict.fresh:
+            return verdict.reason
+        payload = opened_payload(store, stored)
+        if payload is None:
+            return Reason.DAMAGED
+        entry = stored.entry.labelled(options.name, options.tags)
+        if entry != stored.entry:
+            store.update(entry)
+        return Result(
+            Outcome.HIT, verdict.reason, question.label, lambda: payload.frame, "", entry, stored.path
+        )
+
+    def _fetch(self, call: PandasCall, source: Source) -> _Answer:
+        """Ask the database; its errors are pandas' own and pass through."""
+        fetched_at, started = self._clock(), time.perf_counter()
+        frame = call.run(source.con)
+        return _Answer(frame, fetched_at, time.perf_counter() - started)
+
+    def _keep(self, miss: _Miss, answer: _Answer, options: CacheOptions) -> Stored:
+        """Store an answer; the oldest others make room for it.
+
+        Raises:
+            NotCacheable: it would not come back exactly, or is nothing to keep.
+            StoreError: the directory cannot be used.
+        """
+        from sqlcache_nb.codec import encode
+
+        if not len(answer.frame):
+            raise NotCacheable("the answer has no rows")
+        provenance = _provenance(miss, answer)
+        payload = encode(answer.frame, provenance.to_json())
+        if payload.size > self._size_limit:
+            raise NotCacheable(f"the result is larger than size_limit, {report.size(self._size_limit)}")
+        token, facts = miss.question.token, miss.facts
+        entry = Entry(
+            provenance,
+            ttl=options.seconds,
+            token=token,
+            exact=facts.covered and not facts.volatile and token is not None,
+            volatile=facts.volatile,
+            name=options.name,
+            tags=options.tags,
+        )
+        store = self._store()
+        stored = store.write(entry, memoryview(payload))
+        if store.size() > self._size_limit:
+            others = [each.entry for each in store.entries() if each.entry.key != entry.key]
+            store.delete([each.key for each in retention.to_evict(others, self._size_limit - payload.size)])
+        return stored
+
+    def _refused(self, label: str, answer: _Answer, refusal: NotCacheable) -> Result:
+        self._warn(NotCachedWarning, _not_cached(refusal))
+        return self._bypass(label, answer, Reason.REFUSED, str(refusal))
+
+    def _bypass(self, label: str, answer: _Answer, reason: Reason, detail: str) -> Result:
+        return self._counted(
+            Result(Outcome.BYPASSED, reason, label, lambda: answer.frame, detail, elapsed=answer.elapsed)
+        )
+
+    def _counted(self, result: Result) -> Result:
+        with self._lock:
+            self._counts[result.outcome] += 1
+            if result.outcome is Outcome.HIT and result.entry is not None:
+                self._saved += result.entry.provenance.elapsed
+        return result
+
+    def _shielded(self, stage: Callable[[], T]) -> T | NotCacheable:
+        """What a stage of ours gives, or why it does not: no fault of ours fails a query."""
+        try:
+            return stage()
+        except NotCacheable as refusal:
+            return refusal
+        except StoreError as fault:
+            with suppress(StoreError):
+                self.close()  # to be opened anew: the directory may have been removed under us
+            return self._stood_aside(str(fault), "the cache directory cannot be used")
+        except Exception as fault:  # noqa: BLE001  # a mistake of ours is said, and does not cost the answer
+            told = redact(f"{type(fault).__name__}: {fault}")
+            text = f"sqlcache_nb made a mistake and stood aside, please report it: {told}"
+            return self._stood_aside(text, "sqlcache_nb made a mistake")
+
+    def _stood_aside(self, text: str, detail: str) -> NotCacheable:
+        """A fault of ours, said in full and once; its consequence is then no news."""
+        self._warn(StoreWarning, text)
+        refusal = NotCacheable(detail)
+        self._is_new(NotCachedWarning, _not_cached(refusal))
+        return refusal
+
+    def _warn(self, category: type[SqlcacheWarning], text: str) -> None:
+        """Warn once per text, at the caller's own line."""
+        if not self._is_new(category, text):
+            return
+        frame, level = sys._getframe(), 1  # noqa: SLF001  # as the warnings module itself does
+        while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("sqlcache_nb"):
+            frame, level = frame.f_back, level + 1
+        warnings.warn(text, category, stacklevel=level)
+
+    def _is_new(self, what: object, text: str) -> bool:
+        """Whether this cache says it for the first time."""
+        with self._lock:
+            is_new = (what, text) not in self._said
+            self._said.add((what, text))
+            return is_new
+
+    # --- beside reading -------------------------------------------------------------------------------
+
+    def stats(self) -> Stats:
+        """What the cache holds, and what this process had of it.
+
+        Raises:
+            StoreError: the directory cannot be used.
+        """
+        kept = self.entry_list()
+        return Stats(
+            entries=len(kept),
+            bytes=sum(entry.bytes for entry in kept),
+            elapsed=sum(entry.provenance.elapsed for entry in kept),
+            sources=len({entry.provenance.source for entry in kept}),
+            hits=self._counts[Outcome.HIT],
+            misses=self._counts[Outcome.MISS],
+            refreshed=self._counts[Outcome.REFRESHED],
+            bypassed=self._counts[Outcome.BYPASSED],
+            saved=self._saved,
+        )
+
+    def execute(self, sql: Any, con: Any, params: Any = None) -> int:
+        """Run a write once, in a transaction of its own that is committed; nothing is cached.
+
+        Args:
+            sql: a string for the driver as it stands, or a statement of SQLAlchemy.
+            con: an Engine or a URL.
+            params: values to bind.
+
+        Returns:
+            The number of rows touched, -1 where the driver does not tell.
+
+        Raises:
+            UnsupportedSource: a connection, whose transactions are its owner's.
+            Exception: whatever the driver raises.
+        """
+        from sqlalchemy.engine import Engine
+
+        from sqlcache_nb.sources import engines
+
+        if not isinstance(con, str | Engine):
+            raise UnsupportedSource(
+                "a write needs an Engine or a URL: a connection's transactions are its owner's"
+            )
+        return engines.execute(con, sql, params)
+
+
+def _not_cached(refusal: NotCacheable) -> str:
+    return f"not cached: {refusal}"
+
+
+def _ask(call: PandasCall, source: Source, source_name: str | None) -> _Question:
+    """The question, and the database's state as it is before any fetch.
+
+    Raises:
+        NotCacheable: the question, or the database, cannot be told from another one.
+    """
+    if call.chunksize is not None:
+        raise NotCacheable("chunks are not cached")
+    identity = source.identify()
+    query = ask(
+        call.sql,
+        call.params,
+        dialect=source.dialect,
+        options={**call.options(), "execution options": source.execution_options()},
+        environment=environment(),
+    )
+    return _Question(
+        key=Key.of({**query.parts(), "source": identity.named(source_name).parts()}),
+        query=query,
+        dialect=identity.dialect,
+        label=source_name or identity.label,
+        token=token(identity.dialect, identity.files),
+    )
+
+
+def _examine(question: _Question, source: Source) -> guard.Facts:
+    """What the statement does.
+
+    Raises:
+        NotCacheable: its answer must not be kept.
+    """
+    facts = guard.examine(question.query.sql, question.dialect, source.catalog())
+    if facts.refusal:
+        raise NotCacheable(facts.refusal)
+    return replace(facts, volatile=facts.volatile or guard.asks_for_the_time(question.query.params))
+
+
+def _provenance(miss: _Miss, answer: _Answer) -> Provenance:
+    question, query = miss.question, miss.question.query
+    return Provenance(
+        key=question.key.digest,
+        parts=question.key.parts,
+        kind=query.kind,
+        sql=redact(query.sql),
+        params=query.readable_params(),
+        source=question.label,
+        dialect=question.dialect,
+        tables=miss.facts.tables,
+        fetched_at=answer.fetched_at,
+        elapsed=answer.elapsed,
+        rows=answer.frame.shape[0],
+        columns=answer.frame.shape[1],
+        versions=versions(),
+    )

@@ -1,0 +1,119 @@
+"""Settings: argument > environment > pyproject.toml > default."""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlcache_nb.errors import ConfigError, StoreWarning
+from sqlcache_nb.freshness import DEFAULT_TTL, parse_ttl
+from sqlcache_nb.retention import DEFAULT_SIZE_LIMIT
+
+ENVIRONMENT_VARIABLE = "SQLCACHE_NB_DIR"
+_TABLE = "tool.sqlcache_nb"
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The settings in force.
+
+    Args:
+        directory: where results are kept.
+        ttl: seconds for which a result is fresh by default.
+        size_limit: bytes of payloads that are kept at most.
+        pyproject: the pyproject.toml that chose the directory, or None.
+    """
+
+    directory: Path
+    ttl: float = DEFAULT_TTL
+    size_limit: int = DEFAULT_SIZE_LIMIT
+    pyproject: Path | None = None
+
+
+def load(environ: Mapping[str, str] | None = None, start: Path | None = None) -> Config:
+    """The settings of this process.
+
+    Args:
+        environ: environment variables (default: those of the process).
+        start: the folder from which the nearest pyproject.toml is looked for, upwards
+            (default: the working directory).
+
+    Raises:
+        ConfigError: a value in pyproject.toml that cannot be understood.
+
+    Example:
+        >>> load({"SQLCACHE_NB_DIR": "/tmp/answers"}).directory.name
+        'answers'
+    """
+    environ = os.environ if environ is None else environ
+    pyproject, table = _nearest_table(Path.cwd() if start is None else start)
+    if unknown := table.keys() - {"dir", "ttl", "size_limit"}:
+        names = ", ".join(sorted(unknown))
+        raise ConfigError(f"[{_TABLE}] in {pyproject}: unknown {names}; it knows dir, ttl, size_limit")
+    chosen_here = None
+    if given := environ.get(ENVIRONMENT_VARIABLE):
+        directory = Path(given).expanduser()
+    elif pyproject is not None and "dir" in table:
+        if not isinstance(table["dir"], str):
+            raise ConfigError(f"[{_TABLE}] in {pyproject}: dir must be a path, not {table['dir']!r}")
+        directory = pyproject.parent / Path(table["dir"]).expanduser()
+        chosen_here = pyproject
+    else:
+        directory = _user_cache_directory()
+    return Config(
+        directory=directory.absolute(),
+        ttl=parse_ttl(table.get("ttl", DEFAULT_TTL)),
+        size_limit=parse_size(table.get("size_limit", DEFAULT_SIZE_LIMIT)),
+        pyproject=chosen_here,
+    )
+
+
+def parse_size(value: str | int) -> int:
+    """Bytes of a size.
+
+    Args:
+        value: bytes, or a number with a unit: "500MB" (10**6), "2GiB" (2**30).
+
+    Raises:
+        ConfigError: anything else.
+
+    Example:
+        >>> parse_size("2GiB")
+        2147483648
+    """
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    if isinstance(value, str) and (match := _SIZE.fullmatch(value.strip().lower())):
+        base = 1024 if match[3] else 1000
+        return int(float(match[1]) * base ** " kmgt".index(match[2] or " "))
+    raise ConfigError(f'size_limit={value!r} is not a size: give bytes, "500MB" or "2GiB"')
+
+
+def _user_cache_directory() -> Path:
+    import platformdirs  # only when nothing else names a directory
+
+    return platformdirs.user_cache_path("sqlcache_nb", appauthor=False)
+
+
+def _nearest_table(start: Path) -> tuple[Path | None, dict[str, Any]]:
+    """The nearest pyproject.toml at or above `start`, and its table (empty where it has none)."""
+    for folder in (start, *start.parents):
+        path = folder / "pyproject.toml"
+        try:
+            document = tomllib.loads(path.read_text(encoding="utf-8"))
+        except OSError:  # none here, or not ours to read: look further up
+            continue
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:
+            # Somebody's half-edited file, perhaps of another tool: no reason to fail a query.
+            warnings.warn(f"{path} cannot be read ({fault}): defaults apply", StoreWarning, stacklevel=2)
+            return None, {}
+        table = document.get("tool", {}).get("sqlcache_nb", {})
+        return path, dict(table)
+    return None, {}

@@ -1,0 +1,69 @@
+"""Every error and warning of sqlcache_nb, in one tree.
+
+::
+
+    SqlcacheError
+     ├── ConfigError            a ttl, an option or a configuration file that cannot be understood
+     ├── EntryNotFound          no stored result of that key or name, or a key prefix that fits several
+     ├── NotCacheable           why a question is run without the cache; never reaches the caller of a query
+     ├── UnsupportedSource      a connection that would give a wrong answer, or that cannot do what is asked
+     ├── StoreError             the cache directory cannot be used; never reaches the caller of a query
+     ├── CodecError             a payload that cannot be read back; never reaches the caller of a query
+     └── NotebookError          what the magic raises: one or two lines, no traceback
+
+    SqlcacheWarning
+     ├── NotCachedWarning       the answer is right, and will have to be asked for again
+     └── StoreWarning           the cache directory failed; the answer came from the database
+
+Errors of the database are raised as pandas raises them and are not in this tree.
+"""
+
+from __future__ import annotations
+
+
+class SqlcacheError(Exception):
+    """Root of the errors that this library raises of its own."""
+
+
+class ConfigError(SqlcacheError, ValueError):
+    """A ttl, an option or a configuration file that cannot be understood."""
+
+
+class EntryNotFound(SqlcacheError, LookupError):
+    """No stored result of that key or name, or a key prefix that fits several."""
+
+
+class NotCacheable(SqlcacheError):
+    """Why a question is run without the cache; never reaches the caller of a query."""
+
+
+class UnsupportedSource(SqlcacheError, TypeError):
+    """A connection that would give a wrong answer, or that cannot do what is asked."""
+
+
+class StoreError(SqlcacheError):
+    """The cache directory cannot be used; never reaches the caller of a query."""
+
+
+class CodecError(SqlcacheError):
+    """A payload that cannot be read back; never reaches the caller of a query."""
+
+
+class NotebookError(SqlcacheError):
+    """What the magic raises: one or two lines that say what happened and what to do next."""
+
+    def _render_traceback_(self) -> list[str]:
+        """The lines that IPython shows in place of a traceback (its hook of that name)."""
+        return [f"{type(self).__name__}: {self}"]
+
+
+class SqlcacheWarning(UserWarning):
+    """Root of the warnings that this library gives."""
+
+
+class NotCachedWarning(SqlcacheWarning):
+    """The answer is right, and will have to be asked for again: it was not stored."""
+
+
+class StoreWarning(SqlcacheWarning):
+    """The cache directory failed; the answer came from the database."""

@@ -1,0 +1,137 @@
+"""Is a stored result still good? A pure judgement over facts, in the words of RFC 9111."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from sqlcache_nb.errors import ConfigError
+
+if TYPE_CHECKING:
+    from sqlcache_nb.entry import Entry
+
+Ttl = str | float | timedelta
+"""What a person may write for a time to live; `parse_ttl` understands it."""
+
+DEFAULT_TTL = 86_400.0
+"""Seconds for which a result is fresh when nobody says otherwise: one day."""
+
+VOLATILE_TTL = 3_600.0
+"""Seconds for which a result may be fresh at most when its SQL asks for the time: one hour."""
+
+_UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw]?)", re.ASCII)
+
+
+class Reason(StrEnum):
+    """Why an outcome is what it is."""
+
+    FIRST_TIME = "first time"
+    FILE_UNCHANGED = "file unchanged"
+    FILE_CHANGED = "file changed"
+    WITHIN_TTL = "within ttl"
+    EXPIRED = "expired"
+    FROM_FUTURE = "from the future"
+    DAMAGED = "damaged"
+    ASKED = "asked"
+    LOADED = "loaded"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What `Freshness.judge` says of one entry.
+
+    Args:
+        fresh: whether the entry may be served.
+        reason: why.
+    """
+
+    fresh: bool
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Freshness:
+    """The caller's policy.
+
+    Args:
+        ttl: seconds that the caller gave, or None for what the entry was stored with.
+        default_ttl: seconds for entries that were stored without one.
+        validate: whether a database file's token is compared at all.
+
+    Example:
+        >>> Freshness(ttl=60.0).default_ttl
+        86400.0
+    """
+
+    ttl: float | None = None
+    default_ttl: float = DEFAULT_TTL
+    validate: bool = True
+
+    def judge(self, entry: Entry, now: datetime, token: str | None) -> Verdict:
+        """Whether `entry` may be served.
+
+        A token that differs proves that the database changed. An equal one proves the opposite only
+        where it covers everything that the statement reads (`entry.exact`); elsewhere the age decides.
+
+        Args:
+            entry: the stored facts.
+            now: the time, with a zone.
+            token: the database's validator token as it is now, or None where there is none.
+        """
+        age = (now - entry.provenance.fetched_at).total_seconds()
+        if self.validate and entry.token is not None:
+            if token != entry.token:
+                return Verdict(False, Reason.FILE_CHANGED)
+            if entry.exact:
+                return Verdict(True, Reason.FILE_UNCHANGED)
+        if age < 0:
+            return Verdict(False, Reason.FROM_FUTURE)
+        if age < self.effective_ttl(entry):
+            return Verdict(True, Reason.WITHIN_TTL)
+        return Verdict(False, Reason.EXPIRED)
+
+    def effective_ttl(self, entry: Entry) -> float:
+        """Seconds for which `entry` is fresh: given now, else when it was stored, else the default."""
+        ttl = next(ttl for ttl in (self.ttl, entry.ttl, self.default_ttl) if ttl is not None)
+        return min(ttl, VOLATILE_TTL) if entry.volatile else ttl
+
+
+def parse_ttl(value: Ttl) -> float:
+    """Seconds of a time to live.
+
+    Args:
+        value: seconds, a timedelta, "forever", or a number with one of s, m, h, d, w
+            ("90s", "5m" = minutes, "1h", "7d").
+
+    Returns:
+        Seconds; `math.inf` for "forever".
+
+    Raises:
+        ConfigError: anything else, or less than nothing.
+
+    Example:
+        >>> parse_ttl("1h"), parse_ttl(90), parse_ttl("forever")
+        (3600.0, 90.0, inf)
+    """
+    seconds = math.nan
+    if isinstance(value, timedelta):
+        seconds = value.total_seconds()
+    elif isinstance(value, str):
+        text = value.strip().lower()
+        if text == "forever":
+            return math.inf
+        if match := _DURATION.fullmatch(text):
+            seconds = float(match[1]) * _UNITS[match[2] or "s"]
+    elif type(value) in (int, float):
+        seconds = float(value)
+    if not seconds >= 0:  # also catches NaN
+        raise ConfigError(
+            f'ttl={value!r} is not a time: give seconds, a timedelta, "90s", "5m", "1h", "7d" or "forever"'
+        )
+    return seconds

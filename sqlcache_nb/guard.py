@@ -1,0 +1,351 @@
+"""May the answer to this SQL be kept, and for how long can a proof vouch for it?
+
+Only asked on a miss: parsing costs milliseconds. What it finds is a fact of the entry.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sqlglot import exp
+
+
+class Kind(StrEnum):
+    """What a statement does."""
+
+    QUERY = "query"
+    """One row-returning read, or the bare name of a table."""
+    INFO = "info"
+    """EXPLAIN, SHOW, DESCRIBE, PRAGMA: returns rows that are not worth keeping."""
+    WRITE = "write"
+    """Changes data, schema or session."""
+    SEVERAL = "several"
+    """More than one statement."""
+    UNKNOWN = "unknown"
+    """Could not be parsed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """What the names in a database file stand for.
+
+    Args:
+        tables: plain tables of the file, in lower case.
+        definitions: SQL behind views and macros, by name in lower case; "" for what cannot be seen
+            through (a virtual table).
+    """
+
+    tables: frozenset[str] = frozenset()
+    definitions: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of a statement.
+
+    Args:
+        kind: what it does.
+        tables: the names that it reads, as written.
+        volatile: whether it, or a view behind it, asks for the time.
+        covered: whether it reads nothing but plain tables of the catalog, so that the file's token
+            vouches for the answer.
+        refusal: why the answer must not be kept, or "".
+    """
+
+    kind: Kind
+    tables: tuple[str, ...] = ()
+    volatile: bool = False
+    covered: bool = False
+    refusal: str = ""
+
+
+_SQLGLOT = {
+    "postgresql": "postgres",
+    "cockroachdb": "postgres",
+    "mssql": "tsql",
+    "mariadb": "mysql",
+    "clickhousedb": "clickhouse",
+    "awsathena": "athena",
+}
+_REFUSALS = {
+    Kind.INFO: "the statement describes the database and is not a query",
+    Kind.WRITE: "the statement is not a read",
+    Kind.SEVERAL: "several statements at once",
+    Kind.UNKNOWN: "the statement could not be parsed",
+}
+
+# Functions that ask for the time. Those in _BARE_CLOCK need no parentheses.
+_BARE_CLOCK = frozenset(
+    """current_timestamp current_date current_time current_datetime localtimestamp localtime
+    sysdate systimestamp utc_timestamp utc_date utc_time""".split()
+)
+_CLOCK = _BARE_CLOCK | frozenset(
+    """now getdate getutcdate sysdatetime sysutcdatetime clock_timestamp statement_timestamp
+    transaction_timestamp timeofday curdate curtime unix_timestamp today get_current_timestamp
+    get_current_time current_localtimestamp""".split()
+)
+_CLOCK_IF_EMPTY = frozenset("date time datetime julianday unixepoch".split())
+_CLOCK_WORDS = frozenset("now today tomorrow yesterday".split())
+
+# Functions whose next answer is another one, or that act on the session.
+_CHANCE = frozenset(
+    """random rand randn randomblob random_bytes uuid uuidv4 uuidv7 uuid_short newid newsequentialid
+    gen_random_uuid gen_random_bytes uuid_generate_v1 uuid_generate_v1mc uuid_generate_v4 generate_uuid
+    generateuuidv4 sys_guid uuid_string randstr setseed nextval currval lastval setval last_insert_rowid
+    last_insert_id changes total_changes row_count txid_current pg_current_xact_id pg_backend_pid
+    connection_id""".split()
+)
+_FILE_FUNCTION = re.compile(r"read_\w+|\w+_scan|scan_\w+|glob|sniff_\w+|st_read\w*|query|query_table|getenv")
+_TABLE_FUNCTIONS = frozenset("range generate_series unnest json_each json_tree".split())
+
+_INFO_WORDS = frozenset("explain show describe desc pragma summarize".split())
+_READ_WORDS = frozenset("select with values from table (".split())
+_WRITE_WORDS = frozenset(
+    """alter attach call copy create delete detach drop execute grant insert install into load lock merge refresh
+    rename replace revoke set truncate update upsert vacuum""".split()
+)
+_LEADING_COMMENTS = re.compile(r"(?:\s+|--[^\n]*(?:\n|\Z)|/\*.*?\*/)*", re.DOTALL)
+_TABLE_NAME = re.compile(r"[^\W\d]\w*")
+# What drivers and SQLAlchemy put for a bound value; the parser needs to see an operand.
+_PLACEHOLDER = re.compile(r"%\(\w+\)s|%s|__\[POSTCOMPILE_\w+\]|(?<![\w:]):\d+\b")
+
+
+def examine(sql: str, dialect: str = "", catalog: Catalog | None = None) -> Facts:
+    """What the statement does, and what its answer depends on.
+
+    Args:
+        sql: the text that the driver gets, or the bare name of a table.
+        dialect: SQLAlchemy's name of the dialect.
+        catalog: the names of a database file, or None for a server.
+
+    Example:
+        >>> examine("select 1 + 1").kind, examine("drop table t").kind
+        (<Kind.QUERY: 'query'>, <Kind.WRITE: 'write'>)
+    """
+    return _examine(sql, _SQLGLOT.get(dialect, dialect), catalog, frozenset())
+
+
+def kind_of(sql: str, dialect: str = "") -> Kind:
+    """What the statement does, told without the parser wherever its words leave no doubt.
+
+    Args:
+        sql: the statement, or the bare name of a table.
+        dialect: SQLAlchemy's name of the dialect.
+
+    Example:
+        >>> kind_of("select 1"), kind_of("drop table t")
+        (<Kind.QUERY: 'query'>, <Kind.WRITE: 'write'>)
+    """
+    words = re.findall(r"\w+|;", _LEADING_COMMENTS.sub("", sql, count=1).rstrip("; \n").lower())
+    # No word of writing, not even in a string: a hit shall not pay for the parser.
+    surely_a_read = words and words[0] in _READ_WORDS and ";" not in words and _WRITE_WORDS.isdisjoint(words)
+    return Kind.QUERY if surely_a_read or is_table_name(sql) else examine(sql, dialect).kind
+
+
+def is_table_name(sql: str) -> bool:
+    """Whether the SQL is one bare identifier, which pandas reads as a table.
+
+    Example:
+        >>> is_table_name("flights"), is_table_name("select 1")
+        (True, False)
+    """
+    return _TABLE_NAME.fullmatch(sql) is not None
+
+
+def asks_for_the_time(value: object) -> bool:
+    """Whether a bound value is a word that databases read as the present: `date(:day)` with "now".
+
+    Example:
+        >>> asks_for_the_time("now"), asks_for_the_time(["2024-01-01"])
+        (True, False)
+    """
+    if isinstance(value, str):
+        return value.strip().lower() in _CLOCK_WORDS
+    if isinstance(value, Mapping):
+        return any(map(asks_for_the_time, value.values()))
+    return isinstance(value, list | tuple | set) and any(map(asks_for_the_time, value))
+
+
+def _examine(sql: str, dialect: str, catalog: Catalog | None, seen: frozenset[str]) -> Facts:
+    text = _PLACEHOLDER.sub("NULL", sql)
+    words = _words(text, dialect)
+    tree, count = _parse(text, dialect)
+    if seen and tree is not None and tree.key == "create":
+        tree = tree.args.get("expression")  # the SELECT of a view's definition
+    kind = _kind(tree, count, words, text)
+    if kind is not Kind.QUERY:
+        return Facts(kind, refusal=_REFUSALS[kind])
+    if tree is None:
+        return Facts(kind, volatile=_asks_clock(words), refusal=_chance(words))
+    facts = Facts(
+        kind=kind,
+        tables=_tables(tree),
+        volatile=_asks_clock(words),
+        covered=not _reads_files(tree, words),
+        refusal=_chance(words),
+    )
+    return facts if catalog is None else _seen_through(facts, words, dialect, catalog, seen)
+
+
+def _seen_through(
+    facts: Facts, words: Sequence[_Word], dialect: str, catalog: Catalog, seen: frozenset[str]
+) -> Facts:
+    """The facts together with those of every view and macro behind the names."""
+    tables = {table.lower() for table in facts.tables}
+    called = {word.text for word in words if word.before == "("}
+    for name in sorted((tables | called) - seen):
+        if definition := catalog.definitions.get(name):
+            behind = _examine(definition, dialect, catalog, seen | {name})
+            facts = replace(
+                facts,
+                volatile=facts.volatile or behind.volatile,
+                covered=facts.covered and behind.covered,
+                # What cannot be parsed is only not vouched for; what is random must not be kept.
+                refusal=facts.refusal or (behind.refusal if behind.kind is Kind.QUERY else ""),
+            )
+        elif name in tables and name not in catalog.tables:
+            facts = replace(facts, covered=False)
+            if dialect == "duckdb" and name not in catalog.definitions and name.isidentifier():
+                # DuckDB would look for a Python variable of that name, whose content has no identity.
+                facts = replace(facts, refusal=facts.refusal or f"{name} is not a table of the database")
+    return facts
+
+
+@dataclass(frozen=True, slots=True)
+class _Word:
+    """A token: its text in lower case, what kind it is, and the texts of the next two."""
+
+    text: str
+    quoted: bool
+    string: bool
+    before: str
+    then: str
+
+
+def _words(sql: str, dialect: str) -> list[_Word]:
+    """The statement's tokens; none where it cannot be cut into tokens."""
+    from sqlglot import Dialect, TokenType
+    from sqlglot.errors import SqlglotError
+
+    try:
+        tokens = Dialect.get_or_raise(dialect or None).tokenize(sql)
+    except (SqlglotError, ValueError):
+        try:
+            tokens = Dialect.get_or_raise(None).tokenize(sql)  # a dialect that sqlglot does not know
+        except SqlglotError:
+            return []
+    texts = [token.text.lower() for token in tokens] + ["", ""]
+    strings = {TokenType.STRING, TokenType.NATIONAL_STRING, TokenType.RAW_STRING, TokenType.HEREDOC_STRING}
+    return [
+        _Word(
+            text=texts[position],
+            quoted=token.token_type is TokenType.IDENTIFIER,
+            string=token.token_type in strings,
+            before=texts[position + 1],
+            then=texts[position + 2],
+        )
+        for position, token in enumerate(tokens)
+    ]
+
+
+def _parse(sql: str, dialect: str) -> tuple[exp.Expression | None, int]:
+    """The one statement's tree, None where there is none to trust, and the number of statements."""
+    import sqlglot
+    from sqlglot.errors import SqlglotError
+
+    logger = logging.getLogger("sqlglot")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)  # it would print to stderr what it falls back on
+    try:
+        trees: list[Any] = [tree for tree in sqlglot.parse(sql, dialect=dialect or None) if tree is not None]
+    except (SqlglotError, ValueError, RecursionError):
+        return None, 0
+    finally:
+        logger.setLevel(level)
+    return (trees[0] if len(trees) == 1 else None), len(trees)
+
+
+def _kind(tree: exp.Expression | None, count: int, words: Sequence[_Word], text: str) -> Kind:
+    from sqlglot import exp
+
+    first = words[0].text if words else ""
+    # From the plain text: behind EXPLAIN the tokenizer sees one string.
+    writes = _WRITE_WORDS & set(re.findall(r"\w+", text.lower()))
+    if count > 1:
+        return Kind.SEVERAL
+    if tree is None:
+        # Some dialects say more than the parser knows; a SELECT without a word of writing is a read.
+        several = any(word.text == ";" and word.before for word in words)
+        surely_a_read = first in _READ_WORDS and not writes and not several
+        return Kind.QUERY if surely_a_read else Kind.UNKNOWN
+    if first in _INFO_WORDS:
+        # EXPLAIN ANALYZE runs what it explains; PRAGMA name = value sets.
+        harmless = not writes if first != "pragma" else all(word.text != "=" for word in words)
+        return Kind.INFO if harmless else Kind.WRITE
+    changing = (exp.DML, exp.DDL, exp.Command, exp.Into, exp.Lock, exp.Merge)
+    reading = (exp.Query, exp.Values, exp.Pivot)
+    if isinstance(tree, exp.Column) or (isinstance(tree, reading) and not _holds(tree, changing)):
+        return Kind.QUERY
+    return Kind.WRITE
+
+
+def _holds(tree: exp.Expression, kinds: tuple[type, ...]) -> bool:
+    from sqlglot import exp
+
+    reads = (exp.Query, exp.Values)  # some of sqlglot's queries are DDL by inheritance
+    return any(isinstance(node, kinds) and not isinstance(node, reads) for node in tree.walk())
+
+
+def _tables(tree: exp.Expression) -> tuple[str, ...]:
+    """The tables that the statement names, as written; names of its own WITH are left out."""
+    from sqlglot import exp
+
+    if isinstance(tree, exp.Column):
+        return (tree.name,)
+    own = {cte.alias.lower() for cte in tree.find_all(exp.CTE)}
+    names = [table.name for table in tree.find_all(exp.Table) if not isinstance(table.this, exp.Func)]
+    return tuple(dict.fromkeys(name for name in names if name and name.lower() not in own))
+
+
+def _reads_files(tree: exp.Expression, words: Sequence[_Word]) -> bool:
+    """Whether a function may read what is not in the database."""
+    from sqlglot import exp
+
+    if any(word.before == "(" and _FILE_FUNCTION.fullmatch(word.text) for word in words):
+        return True
+    sources = [table.this for table in tree.find_all(exp.Table) if isinstance(table.this, exp.Func)]
+    known = (exp.GenerateSeries, exp.ExplodingGenerateSeries, exp.Unnest)
+    return any(
+        not isinstance(source, known) and source.name.lower() not in _TABLE_FUNCTIONS for source in sources
+    )
+
+
+def _asks_clock(words: Sequence[_Word]) -> bool:
+    return any(
+        word.text.strip() in _CLOCK_WORDS
+        if word.string
+        else (
+            (word.text in _BARE_CLOCK and not word.quoted)
+            or (word.before == "(" and word.text in _CLOCK)
+            or (word.before == "(" and word.then == ")" and word.text in _CLOCK_IF_EMPTY)
+        )
+        for word in words
+    )
+
+
+def _chance(words: Sequence[_Word]) -> str:
+    """Why the answer would be another one at the next run, or ""."""
+    for word in words:
+        if word.string or word.quoted:
+            continue
+        if (word.before == "(" and word.text in _CHANCE) or word.text == "tablesample":
+            return f"the statement calls {word.text}, whose answer is another one each time"
+        if word.text == "using" and word.before == "sample":
+            return "the statement samples, and a sample is another one each time"
+    return ""

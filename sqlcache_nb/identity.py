@@ -1,0 +1,202 @@
+"""Who is asked: the identity of a database, without any secret."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sqlcache_nb.errors import NotCacheable
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import URL
+
+FILE_DIALECTS = frozenset({"sqlite", "duckdb"})
+"""Dialects whose database is a file of this machine."""
+
+_SECRET = r"pass(?:word|wd|phrase|code)|passwd|pwd|secret|token|credential|api_?key|access_?key|private_?key|\bsas\b"  # noqa: S105  # a pattern
+_SECRET_NAME = re.compile(_SECRET, re.IGNORECASE)
+_SECRET_PAIR = re.compile(
+    rf"(\b\w*(?:{_SECRET})\w*[\"']?\s*(?:=|:=|:(?!:))\s*)('[^']*'|\"[^\"]*\"|\{{[^}}]*\}}|[^\s;&,)]+)",
+    re.IGNORECASE,
+)
+_URL_PASSWORD = re.compile(r"(://[^\s:/@'\"]*:)([^\s'\"]*)(@)")
+
+# Objects of the transport, which do not change rows and have no canonical form.
+_TRANSPORT = frozenset({"ssl", "ssl_context", "sslcontext"})
+_ADDRESS = frozenset({"host", "hostaddr", "port", "pghost", "pghostaddr", "pgport"})
+_HARMLESS_IN_SQLITE = (
+    "check_same_thread",
+    "timeout",
+    "isolation_level",
+    "cached_statements",
+    "uri",
+    "autocommit",
+)
+# They name a file elsewhere that may say anything.
+_INDIRECT = frozenset({"service", "read_default_file", "read_default_group"})
+
+
+def redact(text: str) -> str:
+    """The text without the passwords and secrets of URLs and of `name=value` pairs.
+
+    Example:
+        >>> redact("postgresql://ann:s3cret@db/sales?password=x")
+        'postgresql://ann:***@db/sales?password=***'
+    """
+    return _SECRET_PAIR.sub(r"\1***", _URL_PASSWORD.sub(r"\1***\3", text))
+
+
+def is_secret(name: str) -> bool:
+    """Whether an option of that name holds a secret.
+
+    Example:
+        >>> is_secret("sslpassword"), is_secret("sslmode")
+        (True, False)
+    """
+    return _SECRET_NAME.search(name) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class SourceIdentity:
+    """Which database answers, as whom, under which settings.
+
+    Args:
+        dialect: SQLAlchemy's name of the dialect, or "sqlite" for a raw connection.
+        driver: the driver's name; two drivers give other Python values for the same column.
+        user: who asks, or None for a file.
+        host: the server's name, or None.
+        port: the server's port, or None.
+        database: the database's name, or None for a file.
+        files: real paths of the database's files.
+        name: the person's own word for the host, port and path, which it then replaces.
+        options: connection arguments and session settings that may change rows.
+    """
+
+    dialect: str
+    driver: str
+    user: str | None = None
+    host: str | None = None
+    port: int | None = None
+    database: str | None = None
+    files: tuple[str, ...] = ()
+    name: str | None = None
+    options: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def label(self) -> str:
+        """Short, for a person: "flights.db", "ann@db.example:5432/sales"."""
+        if self.files or self.name:
+            return self.name or " + ".join(Path(file).name for file in self.files)
+        user = f"{self.user}@" if self.user else ""
+        port = f":{self.port}" if self.port else ""
+        return redact(f"{user}{self.host or self.dialect}{port}/{self.database or ''}".rstrip("/"))
+
+    def named(self, source_name: str | None) -> SourceIdentity:
+        """This identity with `source_name` in the place of host, port and path."""
+        if source_name is None:
+            return self
+        options = {k: v for k, v in self.options.items() if k.lower() not in _ADDRESS}
+        return replace(self, name=source_name, host=None, port=None, files=(), options=options)
+
+    def parts(self) -> dict[str, object]:
+        """What goes into a key."""
+        return {each.name: getattr(self, each.name) for each in fields(self)}
+
+
+def from_connect_args(url: URL, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> SourceIdentity:
+    """The identity of what a driver's `connect(*arguments, **keywords)` reaches.
+
+    Args:
+        url: SQLAlchemy's URL, for the dialect, the driver, and names that the driver words otherwise.
+        arguments: positional connect arguments.
+        keywords: the others, `connect_args` included.
+
+    Raises:
+        NotCacheable: an in-memory database, or arguments that may hide anything.
+    """
+    dialect = url.get_backend_name()
+    driver = url.get_driver_name()
+    if dialect in FILE_DIALECTS:
+        path, rest = _database_path(dialect, arguments, keywords)
+        return SourceIdentity(dialect, driver, files=(path,), options=file_options(dialect, rest))
+    options = _options(keywords)
+    for position, argument in enumerate(arguments):
+        options[f"argument {position}"] = redact(argument) if isinstance(argument, str) else argument
+    if dialect == "postgresql":
+        # libpq fills what the URL leaves open from these.
+        options |= {k: v for k, v in os.environ.items() if k.startswith("PG") and not k.startswith("PGPASS")}
+    if indirect := _INDIRECT & {*options, *(["service"] if "PGSERVICE" in options else [])}:
+        raise NotCacheable(f"the connection's {min(indirect)!r} names a file that may say anything")
+    return SourceIdentity(
+        dialect,
+        driver,
+        # Arguments given beside the URL win over it, as they do in the driver.
+        user=str(keywords.get("user") or url.username or getpass.getuser()),
+        host=str(keywords.get("host") or url.host or "") or None,
+        port=keywords.get("port") or url.port,
+        database=str(keywords.get("dbname") or keywords.get("database") or url.database or "") or None,
+        options=options,
+    )
+
+
+def file_options(dialect: str, keywords: Mapping[str, Any]) -> dict[str, object]:
+    """The connect arguments of a database file that may change rows, worded as a live connection is."""
+    options = _options(keywords)
+    if dialect == "sqlite":
+        for name in _HARMLESS_IN_SQLITE:
+            options.pop(name, None)
+        # sqlite3.PARSE_DECLTYPES and PARSE_COLNAMES
+        flags = options.pop("detect_types", 0)
+        options["detect_types"] = [bool(flags & 1), bool(flags & 2)] if isinstance(flags, int) else flags
+    return options
+
+
+def file_identity(dialect: str, driver: str, path: str | None, **options: object) -> SourceIdentity:
+    """The identity of a database file that a live connection names.
+
+    Raises:
+        NotCacheable: there is no file.
+    """
+    if not path:
+        raise NotCacheable("an in-memory database has no identity")
+    return SourceIdentity(dialect, driver, files=(os.path.realpath(path),), options=options)
+
+
+def _database_path(
+    dialect: str, arguments: tuple[Any, ...], keywords: Mapping[str, Any]
+) -> tuple[str, dict[str, Any]]:
+    """The real path of a database file, and the connect arguments that are not its path."""
+    rest = dict(keywords)
+    database = arguments[0] if arguments else rest.pop("database", None)
+    if isinstance(database, bytes | os.PathLike):
+        database = os.fsdecode(database)
+    in_memory = not database or database.startswith(":memory:") or "mode=memory" in database
+    if not isinstance(database, str) or in_memory:
+        raise NotCacheable("an in-memory database has no identity")
+    if database.startswith("file:") and rest.get("uri"):
+        from urllib.parse import unquote, urlsplit
+
+        parsed = urlsplit(database)
+        rest["uri query"] = parsed.query
+        database = unquote(parsed.path)
+    if dialect == "duckdb" and re.match(r"\w{2,}:", database):  # md:, ducklake:, postgres: ...
+        raise NotCacheable(f"a {database.partition(':')[0]}: database is not a file of this machine")
+    return os.path.realpath(database), rest
+
+
+def _options(keywords: Mapping[str, Any]) -> dict[str, object]:
+    """Connect arguments without secrets, nested ones included."""
+    kept: dict[str, object] = {}
+    for name, value in keywords.items():
+        if is_secret(str(name)) or name in _TRANSPORT:
+            continue
+        if isinstance(value, Mapping):
+            kept[str(name)] = _options(value)
+        else:
+            kept[str(name)] = redact(value) if isinstance(value, str) else value
+    return kept

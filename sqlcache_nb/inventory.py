@@ -1,0 +1,217 @@
+"""What is stored in one place: list it, find it, load it, delete it."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+import pandas as pd
+
+from sqlcache_nb.entry import Entry
+from sqlcache_nb.errors import CodecError, EntryNotFound
+from sqlcache_nb.freshness import Reason, Ttl, parse_ttl
+from sqlcache_nb.result import Outcome, Result
+from sqlcache_nb.stores import Removed, Store, Stored
+
+if TYPE_CHECKING:
+    from sqlcache_nb.codec import Payload
+
+
+class Inventory:
+    """The results that are stored in one place.
+
+    Args:
+        place: a directory, opened at first use, or a `Store`.
+        clock: gives the time, with a zone.
+    """
+
+    def __init__(self, place: Store | str | os.PathLike[str], clock: Callable[[], datetime]) -> None:
+        self._place = place
+        self._clock = clock
+        self._lock = threading.RLock()
+        self._opened: Store | None = None
+
+    @property
+    def directory(self) -> Path:
+        """Where results are kept."""
+        return Path(self._place.directory if isinstance(self._place, Store) else self._place)
+
+    def load(self, key_or_name: str) -> Result:
+        """A stored result as it is, of any age, also one that no question reaches any more.
+
+        Args:
+            key_or_name: a key, a unique prefix of one, or a name.
+
+        Raises:
+            EntryNotFound: there is none, or there are several.
+            StoreError: the directory cannot be used.
+        """
+        stored = self._find(key_or_name)
+        payload = opened_payload(self._store(), stored)
+        if payload is None:
+            raise EntryNotFound(f"{key_or_name!r} was damaged and is deleted: ask its question again")
+        label = stored.entry.provenance.source
+        return Result(Outcome.HIT, Reason.LOADED, label, lambda: payload.frame, "", stored.entry, stored.path)
+
+    def find(self, key_or_name: str) -> Entry:
+        """The facts of one stored result.
+
+        Args:
+            key_or_name: a key, a unique prefix of one, or a name (the newest of that name).
+
+        Raises:
+            EntryNotFound: there is none, or there are several.
+            StoreError: the directory cannot be used.
+        """
+        return self._find(key_or_name).entry
+
+    def entry_list(self) -> list[Entry]:
+        """All entries, newest fetch first.
+
+        Raises:
+            StoreError: the directory cannot be used.
+        """
+        return [stored.entry for stored in self._store().entries()]
+
+    def entries(self) -> pd.DataFrame:
+        """All entries as a frame, newest fetch first.
+
+        Raises:
+            StoreError: the directory cannot be used.
+        """
+        rows = [
+            {
+                "key": entry.key,
+                "name": entry.name,
+                "tags": ", ".join(entry.tags),
+                "source": entry.provenance.source,
+                "sql": entry.provenance.sql,
+                "rows": entry.provenance.rows,
+                "columns": entry.provenance.columns,
+                "bytes": entry.bytes,
+                "fetched_at": pd.Timestamp(entry.provenance.fetched_at),
+                "ttl": entry.ttl,
+                "elapsed": entry.provenance.elapsed,
+            }
+            for entry in self.entry_list()
+        ]
+        return pd.DataFrame(rows, columns=_ENTRY_COLUMNS)
+
+    def clear(
+        self,
+        *,
+        key: str | None = None,
+        name: str | None = None,
+        tag: str | None = None,
+        source: str | None = None,
+        older_than: Ttl | None = None,
+    ) -> Removed:
+        """Delete the results that fit every filter given; without a filter, all.
+
+        Args:
+            key: a key or a unique prefix of one.
+            name: a name.
+            tag: a tag.
+            source: a database's label.
+            older_than: an age, worded as a ttl is.
+
+        Raises:
+            ConfigError: an age that cannot be understood.
+            EntryNotFound: no result of that key.
+            StoreError: the directory cannot be used.
+        """
+        key = None if key is None else self._find_key(key).entry.key
+        age = None if older_than is None else timedelta(seconds=parse_ttl(older_than))
+        now = self._clock()
+        return self._store().delete(
+            [
+                entry.key
+                for entry in self.entry_list()
+                if key in (None, entry.key)
+                and name in (None, entry.name)
+                and (tag is None or tag in entry.tags)
+                and source in (None, entry.provenance.source)
+                and (age is None or now - entry.provenance.fetched_at > age)
+            ]
+        )
+
+    def delete(self, key: str) -> Removed:
+        """Delete one result.
+
+        Args:
+            key: a key or a unique prefix of one.
+
+        Raises:
+            EntryNotFound: there is none, or there are several.
+            StoreError: the directory cannot be used.
+        """
+        return self._store().delete([self._find_key(key).entry.key])
+
+    def close(self) -> None:
+        """Release the directory; the next use opens it again."""
+        with self._lock:
+            if self._opened is not None:
+                self._opened.close()
+            self._opened = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *fault: object) -> None:
+        self.close()
+
+    def _store(self) -> Store:
+        with self._lock:
+            if self._opened is None:
+                self._opened = self._place if isinstance(self._place, Store) else _open(self._place)
+            return self._opened
+
+    def _find(self, key_or_name: str) -> Stored:
+        for stored in self._store().entries():
+            if stored.entry.name == key_or_name:
+                return stored
+        return self._find_key(key_or_name)
+
+    def _find_key(self, prefix: str) -> Stored:
+        fitting = [
+            stored for stored in self._store().entries() if prefix and stored.entry.key.startswith(prefix)
+        ]
+        if len(fitting) != 1:
+            told = (
+                f"{len(fitting)} results have keys that begin with"
+                if fitting
+                else "no result has the key or name"
+            )
+            raise EntryNotFound(f"{told} {prefix!r}: list what is stored")
+        return fitting[0]
+
+
+_ENTRY_COLUMNS = "key name tags source sql rows columns bytes fetched_at ttl elapsed".split()
+
+
+def opened_payload(store: Store, stored: Stored) -> Payload | None:
+    """The payload in memory, or None where it cannot be had: then it is a miss.
+
+    Args:
+        store: where it is.
+        stored: its row.
+    """
+    from sqlcache_nb.codec import Payload
+
+    data = store.read(stored)
+    if data is None:
+        return None
+    try:
+        return Payload(data)
+    except CodecError:  # another version's: left alone until it is overwritten
+        return None
+
+
+def _open(directory: str | os.PathLike[str]) -> Store:
+    from sqlcache_nb.stores.disk import DiskStore  # diskcache is needed from here on
+
+    return DiskStore(directory)

@@ -1,0 +1,149 @@
+"""What the magic shows beside frames: quiet notes, and tables of entries."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from html import escape
+from typing import TYPE_CHECKING
+
+from IPython.display import display
+
+from sqlcache_nb import report
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from sqlcache_nb.cache import Stats
+    from sqlcache_nb.entry import Entry
+
+_publish: Callable[[object], object] = display
+_LONGEST_SQL = 60  # characters of a statement in the table of entries
+
+HELP = """\
+%%cachedsql [CON] [NAME <<] [options]      SQL below; :name is bound from the notebook's variables
+%cachedsql [options] [CON] SELECT ...      the same on one line: df = %cachedsql SELECT ...
+
+CON        a variable with an engine, connection or session, a URL, or an alias; without it the last one used
+NAME <<    keep the frame in this variable and show nothing
+--ttl AGE        answer from the cache up to this age: 30m, 1h, 7d, forever
+--refresh        ask the database again and replace what is stored
+--no-store       neither read nor write the cache
+--name N         a name of yours for the result        --tag T   a label to list and clear by
+--params DICT    take :name from this dict             --quiet   no line about where the result came from
+--write          let the statement change the database
+
+%cachedsql list                            what is stored
+%cachedsql info KEY                        everything about one entry; a key may be cut short
+%cachedsql clear --all                     delete; or --key, --name, --tag, --older-than 7d, --source
+%cachedsql stats                           how much is stored, how much time it saved
+%cachedsql connect ALIAS URL_OR_VARIABLE   a short name; $ENV in a URL is expanded, so no password is typed"""
+
+
+class Note:
+    """Text beside the results: plain in a terminal, small and grey in a browser.
+
+    Args:
+        text: one line or several.
+    """
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __repr__(self) -> str:
+        return self.text
+
+    def _repr_html_(self) -> str:
+        """IPython's hook for browsers."""
+        style = "color: #808080; font-size: smaller; white-space: pre-wrap"
+        if "\n" in self.text:
+            style += "; font-family: monospace"
+        return f'<div style="{style}">{escape(self.text)}</div>'
+
+
+def show(text: str) -> None:
+    """Show a note now, before the cell's value.
+
+    Args:
+        text: one line or several.
+    """
+    _publish(Note(text))
+
+
+def entries_table(entries: DataFrame, now: datetime) -> DataFrame:
+    """`QueryCache.entries()` for a person: short keys, sizes and times in words.
+
+    Args:
+        entries: the stored facts, one row for each entry.
+        now: the time, with a zone.
+    """
+    from pandas import DataFrame
+
+    fetched = [when.to_pydatetime() for when in entries["fetched_at"]]
+    shapes = zip(entries["rows"], entries["columns"], strict=True)
+    columns: dict[str, list[str]] = {
+        "key": [key[: report.KEY_LENGTH] for key in entries["key"]],
+        "name": [name or "" for name in entries["name"]],
+        "tags": list(entries["tags"]),
+        "source": list(entries["source"]),
+        "sql": [_shortened(sql) for sql in entries["sql"]],
+        "shape": [report.shape(*pair) for pair in shapes],
+        "size": [report.size(number) for number in entries["bytes"]],
+        "fetched": [report.moment(when) for when in fetched],
+        "age": [report.age((now - when).total_seconds()) for when in fetched],
+        "took": [report.duration(seconds) for seconds in entries["elapsed"]],
+    }
+    return DataFrame(columns)
+
+
+def entry_text(entry: Entry, now: datetime) -> str:
+    """Everything about one entry, a fact a line.
+
+    Args:
+        entry: the facts.
+        now: the time, with a zone.
+    """
+    provenance = entry.provenance
+    fetched = provenance.fetched_at
+    facts = {
+        "key": entry.key,
+        "name": entry.name or "",
+        "tags": ", ".join(entry.tags),
+        "source": f"{provenance.source} ({provenance.dialect})" if provenance.dialect else provenance.source,
+        "tables": ", ".join(provenance.tables),
+        "params": ", ".join(f":{name} = {value}" for name, value in provenance.params.items()),
+        "fetched": f"{report.moment(fetched)} ({report.ago((now - fetched).total_seconds())})",
+        "took": report.duration(provenance.elapsed),
+        "shape": report.shape(provenance.rows, provenance.columns),
+        "size": report.size(entry.bytes),
+        "fresh": report.fresh_while(entry),
+        "checksum": entry.checksum,
+        "versions": ", ".join(f"{name} {version}" for name, version in provenance.versions.items()),
+    }
+    return f"{_aligned(facts)}\n\n{provenance.sql}"
+
+
+def stats_text(stats: Stats) -> str:
+    """What the cache holds, and what it has done in this process.
+
+    Args:
+        stats: what `QueryCache.stats` returned.
+    """
+    facts = {
+        "stored": report.stored(stats.entries, stats.bytes, stats.elapsed, stats.sources),
+        "this session": report.outcomes(stats.hits, stats.misses, stats.refreshed, stats.bypassed),
+        "saved": report.duration(stats.saved) if stats.saved else "",
+    }
+    return _aligned(facts)
+
+
+def _aligned(facts: Mapping[str, str]) -> str:
+    """`label  value` lines; what is not known has no line."""
+    known = {label: value for label, value in facts.items() if value}
+    width = max(map(len, known), default=0)
+    return "\n".join(f"{label:<{width}}  {value}" for label, value in known.items())
+
+
+def _shortened(sql: str) -> str:
+    line = report.one_line(sql)
+    return line if len(line) <= _LONGEST_SQL else f"{line[: _LONGEST_SQL - 4]} ..."

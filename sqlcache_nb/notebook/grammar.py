@@ -1,0 +1,343 @@
+"""What a person typed after the magic's name, read into one request.
+
+The cell form is a line of words: `[CON] [NAME << | NAME = <<]` and options, in any order. The line form
+is a verb where the whole line reads as one, and SQL everywhere else: options stand before its first word,
+and the rest is kept to the letter, because `--` begins a comment in SQL.
+
+The options of a request are the fields of its dataclass: a field of type `bool` is a switch, one of type
+`tuple` may be given several times, every other takes one value.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import Field, dataclass, fields
+from keyword import iskeyword
+from typing import Any, NamedTuple
+
+from sqlcache_nb.errors import NotebookError
+from sqlcache_nb.notebook.hints import did_you_mean
+
+_WORD = re.compile(r"""(?:"[^"]*"|'[^']*'|\S)+""")
+_QUOTED = re.compile(r""""([^"]*)"|'([^']*)'""")
+_OPTION = re.compile(r"--?[A-Za-z]")
+_TARGET = re.compile(r"(.*?)=?<<")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a query is to be answered.
+
+    Args:
+        ttl: age up to which a stored result is fresh, as typed ("1h").
+        refresh: fetch again and replace.
+        no_store: neither read nor write the cache.
+        name: a person's own word for the result.
+        tag: labels for the result.
+        params: name of the variable whose dict holds the parameters.
+        quiet: show no line of provenance.
+        write: allow a statement that changes data.
+    """
+
+    ttl: str | None = None
+    refresh: bool = False
+    no_store: bool = False
+    name: str | None = None
+    tag: tuple[str, ...] = ()
+    params: str | None = None
+    quiet: bool = False
+    write: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CellRequest:
+    """The line of `%%cachedsql`.
+
+    Args:
+        con: the word that names the connection; None for the last one used.
+        target: the variable that gets the frame; None where the frame is the cell's value.
+        options: how the query is to be answered.
+    """
+
+    con: str | None = None
+    target: str | None = None
+    options: Options = Options()
+
+
+@dataclass(frozen=True, slots=True)
+class LineQuery:
+    """`%cachedsql [options] SQL`.
+
+    Args:
+        sql: everything after the options, to the letter; its first word may name the connection, which
+            only the notebook's variables can tell.
+        options: how the query is to be answered.
+    """
+
+    sql: str
+    options: Options = Options()
+
+
+@dataclass(frozen=True, slots=True)
+class List:
+    """`list`: the stored results."""
+
+
+@dataclass(frozen=True, slots=True)
+class Info:
+    """`info KEY`: everything about one stored result.
+
+    Args:
+        key: a key, the unique beginning of one, or a name.
+    """
+
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Clear:
+    """`clear`: with no field set, it only says what could be cleared.
+
+    Args:
+        all: everything.
+        key: the result of this key.
+        name: results of this name.
+        tag: results with this tag.
+        older_than: results older than this, as typed ("7d").
+        source: results from this database.
+    """
+
+    all: bool = False
+    key: str | None = None
+    name: str | None = None
+    tag: str | None = None
+    older_than: str | None = None
+    source: str | None = None
+
+    @property
+    def filters(self) -> dict[str, str]:
+        """The filters that were given, by the names of `QueryCache.clear`."""
+        given = {name: getattr(self, name) for name in ("key", "name", "tag", "older_than", "source")}
+        return {name: value for name, value in given.items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """`stats`: how much is stored, and how much time it has saved."""
+
+
+@dataclass(frozen=True, slots=True)
+class Connect:
+    """`connect ALIAS URL_OR_VARIABLE`: a short name for a connection.
+
+    Args:
+        alias: the short name.
+        target: a URL (with `$ENV` in it, perhaps) or the name of a variable.
+    """
+
+    alias: str
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class Help:
+    """`help`: the ways to use the magic."""
+
+
+Verb = List | Info | Clear | Stats | Connect | Help
+
+USAGE = {
+    "list": "list",
+    "info": "info KEY",
+    "clear": "clear [--all | --key KEY | --name NAME | --tag TAG | --older-than AGE | --source SOURCE]",
+    "stats": "stats",
+    "connect": "connect ALIAS URL_OR_VARIABLE",
+    "help": "help",
+}
+"""Each verb, and how it is written."""
+
+
+def parse_cell(line: str) -> CellRequest:
+    """The request in the line of `%%cachedsql`.
+
+    Args:
+        line: what follows the magic's name.
+
+    Raises:
+        NotebookError: a word too many, an unknown option, an option without its value.
+
+    Example:
+        >>> request = parse_cell("--ttl 1h db delays <<")
+        >>> request.con, request.target, request.options.ttl
+        ('db', 'delays', '1h')
+    """
+    values, rest = _take_options(_words(line), Options)
+    words, target = _split_target([word.text for word in rest])
+    if len(words) > 1:
+        raise NotebookError("the first line takes [CON] [NAME <<] and options; the SQL stands below it")
+    return CellRequest(words[0] if words else None, target, _query_options(values))
+
+
+def parse_line(line: str) -> LineQuery | Verb:
+    """The request in `%cachedsql ...`.
+
+    A verb is taken only where the whole line reads as one; with an option after its verb (`clear --al`)
+    a line can mean nothing else, and what is wrong with it is an error.
+
+    Args:
+        line: what follows the magic's name.
+
+    Raises:
+        NotebookError: an unknown option, an option without its value, options without SQL.
+
+    Example:
+        >>> parse_line("info ab12"), parse_line("info from tables").sql
+        (Info(key='ab12'), 'info from tables')
+    """
+    words = list(_words(line))
+    if not words:
+        return Help()
+    if verb := _parse_verb(words):
+        return verb
+    values, rest = _take_options(words, Options, leading=True)
+    if not rest:
+        raise NotebookError("no SQL after the options: %cachedsql [options] SELECT ...")
+    return LineQuery(line[rest[0].start :].strip(), _query_options(values))
+
+
+def usage_hint(sql: str) -> str:
+    """How the verb is written with which `sql` begins; nothing where it begins with none.
+
+    Example:
+        >>> usage_hint("info")
+        ' (the verb is written: info KEY)'
+    """
+    verb = sql.split(maxsplit=1)[0] if sql.strip() else ""
+    return f" (the verb is written: {USAGE[verb]})" if verb in USAGE else ""
+
+
+class _Word(NamedTuple):
+    text: str
+    start: int
+    quoted: bool
+
+
+def _words(line: str) -> Iterator[_Word]:
+    """The words of a line; quotes hold one together, and a lone quote is a letter (passwords have them)."""
+    for match in _WORD.finditer(line):
+        text = _QUOTED.sub(lambda quoted: quoted[1] or quoted[2] or "", match[0])
+        yield _Word(text, match.start(), text != match[0])
+
+
+def _parse_verb(words: list[_Word]) -> Verb | None:
+    """The verb that the whole line reads as, or None."""
+    verb, rest = words[0].text, words[1:]
+    if verb not in USAGE or words[0].quoted:
+        return None
+    if rest and _OPTION.match(rest[0].text):
+        return _verb_with_options(verb, rest)
+    match [verb, *(word.text for word in rest)]:
+        case ["list"]:
+            return List()
+        case ["info", key]:
+            return Info(key)
+        case ["clear"]:
+            return Clear()
+        case ["stats"]:
+            return Stats()
+        case ["connect", alias, target] if "://" not in alias:
+            return Connect(alias, target)
+        case ["help"]:
+            return Help()
+    return None
+
+
+def _verb_with_options(verb: str, words: list[_Word]) -> Clear:
+    if verb != "clear":
+        raise NotebookError(f"{verb} takes no options: {USAGE[verb]}")
+    values, rest = _take_options(words, Clear)
+    if rest:
+        raise NotebookError(f"clear takes options only: {USAGE['clear']}")
+    request = Clear(**values)
+    if request.all and request.filters:
+        raise NotebookError("clear --all deletes every entry: give --all or filters, not both")
+    return request
+
+
+def _take_options(
+    words: Iterable[_Word], form: type[Options | Clear], *, leading: bool = False
+) -> tuple[dict[str, Any], list[_Word]]:
+    """The options among the words as fields of `form`, and the other words.
+
+    Args:
+        words: the words.
+        form: the dataclass whose fields the options are.
+        leading: whether options end at the first other word.
+    """
+    flags = {"--" + field.name.replace("_", "-"): field for field in fields(form)}
+    values: dict[str, Any] = {}
+    rest: list[_Word] = []
+    queue = iter(words)
+    for word in queue:
+        if not _OPTION.match(word.text):
+            rest.append(word)
+            if leading:
+                break
+            continue
+        flag, equals, value = word.text.partition("=")
+        if flag not in flags:
+            raise NotebookError(_unknown(flag, flags))
+        _set(values, flags[flag], flag, value if equals else None, queue)
+    return values, [*rest, *queue]
+
+
+def _set(
+    values: dict[str, Any], option: Field[Any], flag: str, value: str | None, queue: Iterator[_Word]
+) -> None:
+    """Put one option into `values`, with its value from the word itself or from the next one."""
+    if isinstance(option.default, bool):
+        if value is not None:
+            raise NotebookError(f"{flag} is a switch and takes no value")
+        values[option.name] = True
+        return
+    if value is None:
+        following = next(queue, None)
+        if following is None or (_OPTION.match(following.text) and not following.quoted):
+            raise NotebookError(f"{flag} needs a value: {flag} {option.name.upper()}")
+        value = following.text
+    if isinstance(option.default, tuple):
+        values[option.name] = (*values.get(option.name, ()), value)
+    elif option.name in values:
+        raise NotebookError(f"{flag} is given twice")
+    else:
+        values[option.name] = value
+
+
+def _unknown(flag: str, flags: Iterable[str]) -> str:
+    proposal = did_you_mean(flag, flags) or f" (known: {', '.join(flags)})"
+    return f"unknown option {flag}{proposal}"
+
+
+def _query_options(values: dict[str, Any]) -> Options:
+    options = Options(**values)
+    if options.params is not None and not options.params.isidentifier():
+        raise NotebookError("--params takes the name of a variable that holds a dict of the parameters")
+    return options
+
+
+def _split_target(words: list[str]) -> tuple[list[str], str | None]:
+    """The words before `NAME <<` or `NAME = <<` (spaces or none between), and NAME."""
+    if not any("<<" in word for word in words):
+        return words, None
+    *words, tail = words
+    while words and not _names_target(tail):
+        tail = words.pop() + tail
+    if not _names_target(tail):
+        raise NotebookError("<< stands last and after the name of a variable: [CON] NAME <<")
+    return words, tail.removesuffix("<<").removesuffix("=")
+
+
+def _names_target(text: str) -> bool:
+    match = _TARGET.fullmatch(text)
+    return match is not None and match[1].isidentifier() and not iskeyword(match[1])

@@ -1,0 +1,39 @@
+"""The lines of `cached_read_sql` and `QueryCache.read_sql`, shown in the notebook as the magic's are."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from sqlcache_nb.notebook.display import show
+
+_LOGGER = logging.getLogger("sqlcache_nb")
+
+
+class LineHandler(logging.Handler):
+    """Shows what the library logs; outside of a notebook nobody asks for it.
+
+    Args:
+        is_quiet: whether the person wants to see no lines, asked each time.
+    """
+
+    def __init__(self, is_quiet: Callable[[], bool]) -> None:
+        super().__init__(logging.INFO)
+        self._is_quiet = is_quiet
+        self._level_before = _LOGGER.level
+
+    def attach(self) -> None:
+        """Begin to show lines."""
+        self._level_before = _LOGGER.level
+        _LOGGER.setLevel(min(_LOGGER.level or logging.INFO, logging.INFO))
+        _LOGGER.addHandler(self)
+
+    def detach(self) -> None:
+        """Show no more lines, and leave the logger as it was."""
+        _LOGGER.removeHandler(self)
+        _LOGGER.setLevel(self._level_before)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Show one line: the hook of `logging.Handler`."""
+        if not self._is_quiet():
+            show(record.getMessage())

@@ -1,0 +1,280 @@
+"""`%%cachedsql` and `%cachedsql`: read what was typed, ask the `QueryCache`, show the answer."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, assert_never, cast
+
+from IPython.core.magic import (
+    Magics,
+    line_cell_magic,
+    magics_class,
+    needs_local_scope,
+    no_var_expand,
+)
+from traitlets import Bool, Float, TraitError, Unicode, Union, observe, validate
+
+from sqlcache_nb import report
+from sqlcache_nb.errors import (
+    ConfigError,
+    NotCachedWarning,
+    NotebookError,
+    SqlcacheError,
+    SqlcacheWarning,
+)
+from sqlcache_nb.freshness import parse_ttl
+from sqlcache_nb.guard import Kind, kind_of
+from sqlcache_nb.identity import redact
+from sqlcache_nb.notebook import grammar
+from sqlcache_nb.notebook.binding import bind
+from sqlcache_nb.notebook.connections import Connections, Scope, facts_of
+from sqlcache_nb.notebook.display import HELP, entries_table, entry_text, show, stats_text
+from sqlcache_nb.notebook.faults import message_of
+from sqlcache_nb.notebook.lines import LineHandler
+from sqlcache_nb.notebook.parameters import look_up, look_up_in, scan
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from sqlcache_nb.cache import QueryCache
+
+Scopes = tuple[Scope, ...]
+
+
+@magics_class
+class CachedSQLMagics(Magics):
+    """The magic's settings, for `%config CachedSQLMagics`, and what it remembers."""
+
+    ttl = Union(
+        [Unicode(), Float()],
+        default_value=None,
+        allow_none=True,
+        help='Age up to which results are fresh that were stored without a ttl: "1h", "7d", "forever", seconds.',
+    ).tag(config=True)
+    quiet = Bool(default_value=False, help="Show no line about where a result came from.").tag(config=True)
+
+    def __init__(self, shell: Any = None, **traits: Any) -> None:
+        super().__init__(shell, **traits)
+        self._ipython: Any = shell  # traitlets would have it that there may be none
+        self._connections = Connections()
+        self._own_cache: QueryCache | None = None
+        self._announced: set[str] = set()
+        self._lines = LineHandler(lambda: bool(self.quiet))
+        self._lines.attach()
+
+    @line_cell_magic
+    @no_var_expand
+    @needs_local_scope
+    def cachedsql(
+        self, line: str, cell: str | None = None, local_ns: Mapping[str, object] | None = None
+    ) -> DataFrame | None:
+        """Answer SQL from the cache, else from the database.
+
+        %%cachedsql [CON] [NAME << | NAME = <<] [options]
+        SELECT ... WHERE carrier = :carrier
+
+        CON is a variable that holds an engine, connection or session, a URL, or an alias; without it
+        the last one is used, or $DATABASE_URL. The frame is the cell's value; with NAME << it goes into
+        that variable, and nothing is shown. :name is bound from the notebook's variables; a list stands
+        after IN. A table's bare name reads the whole table.
+
+        Options, in any order:
+          --ttl AGE      answer from the cache up to this age: 30m, 1h, 7d, forever
+          --refresh      ask the database again, and replace what is stored
+          --no-store     neither read nor write the cache
+          --name N       a name of yours for the result
+          --tag T        a label to list and clear by
+          --params DICT  take :name from the dict in this variable, and from nowhere else
+          --quiet        show no line about where the result came from
+          --write        let the statement change the database; it is committed, nothing is cached
+
+        On one line, options stand before CON and the SQL:
+          df = %cachedsql --ttl 1h SELECT ...
+
+        Verbs:
+          %cachedsql list | info KEY | stats | help
+          %cachedsql clear [--all | --key K | --name N | --tag T | --older-than AGE | --source S]
+          %cachedsql connect ALIAS URL_OR_VARIABLE     $ENV in a URL is expanded
+
+        Settings: %config CachedSQLMagics.ttl = "1h", %config CachedSQLMagics.quiet = True
+        """
+        scopes = (local_ns or {}, self._ipython.user_ns)
+        try:
+            if cell is None:
+                return self._answer_line(line, scopes)
+            return self._answer_cell(line, cell.strip(), scopes)
+        except SqlcacheError as fault:
+            sentence = redact(str(fault))
+        # A new error, raised outside of `except`: nothing of ours or of the driver's hangs on it.
+        raise NotebookError(sentence)
+
+    def close(self) -> None:
+        """Close the engines and the cache that were made here, and show no more lines."""
+        self._lines.detach()
+        self._connections.close()
+        if self._own_cache is not None:
+            self._own_cache.close()
+            self._own_cache = None
+
+    @validate("ttl")
+    def _check_ttl(self, proposal: Mapping[str, Any]) -> Any:
+        try:
+            if proposal["value"] is not None:
+                parse_ttl(proposal["value"])
+        except ConfigError as fault:
+            raise TraitError(str(fault)) from None
+        return proposal["value"]
+
+    @observe("ttl")
+    def _forget_own_cache(self, _change: object) -> None:
+        own = getattr(self, "_own_cache", None)  # the first change is that of the constructor
+        if own is not None:
+            own.close()
+        self._own_cache = None
+
+    def _cache(self) -> QueryCache:
+        """The default cache, or one on the same directory with the ttl of `%config`."""
+        from sqlcache_nb.api import default_cache
+        from sqlcache_nb.cache import QueryCache
+
+        if self.ttl is None:
+            cache = default_cache()
+        else:
+            cache = self._own_cache = self._own_cache or QueryCache(ttl=self.ttl)
+        if cache.announcement and cache.announcement not in self._announced:
+            self._announced.add(cache.announcement)
+            show(cache.announcement)
+        return cache
+
+    def _answer_cell(self, line: str, sql: str, scopes: Scopes) -> DataFrame | None:
+        request = grammar.parse_cell(line)
+        if not sql:
+            raise NotebookError("no SQL below the first line")
+        con = self._connections.resolve(request.con, *scopes)
+        frame = self._query(sql, con, request.options, scopes, target=request.target)
+        if request.target is None:
+            return frame
+        self._ipython.user_ns[request.target] = frame
+        return None
+
+    def _answer_line(self, line: str, scopes: Scopes) -> DataFrame | None:
+        request = grammar.parse_line(line)
+        if not isinstance(request, grammar.LineQuery):
+            return self._answer_verb(request, scopes)
+        con, sql = self._connections.resolve_leading(request.sql, *scopes)
+        return self._query(sql, con, request.options, scopes)
+
+    def _query(
+        self, sql: str, con: Any, options: grammar.Options, scopes: Scopes, *, target: str | None = None
+    ) -> DataFrame | None:
+        """The frame that answers the SQL; None after a write."""
+        source, dialect = facts_of(con)
+        kind = kind_of(sql, dialect)
+        _check_kind(kind, options, target)
+        statement = scan(sql, dialect)
+        if options.params is None:
+            values = look_up(statement.names, *scopes)
+        else:
+            values = look_up_in(options.params, statement.names, *scopes)
+        question = bind(statement, values, con, dialect)
+        cache = self._cache()
+        with _database_faults_in_words(source, sql), self._warnings_in_words():
+            if options.write:
+                rows = cache.execute(question.sql, con, question.params)
+                self._show(report.written(rows, source), options)
+                return None
+            result = cache.read(
+                question.sql,
+                con,
+                params=question.params,
+                ttl=options.ttl,
+                refresh=options.refresh,
+                no_store=options.no_store,
+                name=options.name,
+                tag=options.tag or None,
+            )
+            frame = cast("DataFrame", result.frame)
+        self._show(report.line(result, now=_now()), options)
+        return frame
+
+    def _answer_verb(self, verb: grammar.Verb, scopes: Scopes) -> DataFrame | None:
+        match verb:
+            case grammar.List():
+                return entries_table(self._cache().entries(), _now())
+            case grammar.Info(key):
+                show(entry_text(self._cache().find(key), _now()))
+            case grammar.Stats():
+                show(stats_text(self._cache().stats()))
+            case grammar.Clear():
+                show(self._clear(verb))
+            case grammar.Connect(alias, target):
+                con = self._connections.connect(alias, target, *scopes)
+                show(f"{alias}: {facts_of(con)[0]}")
+            case grammar.Help():
+                show(HELP)
+            case _:
+                assert_never(verb)
+        return None
+
+    def _clear(self, verb: grammar.Clear) -> str:
+        cache = self._cache()
+        if not verb.all and not verb.filters:
+            stats = cache.stats()
+            return report.nothing_cleared(stats.entries, stats.bytes, stats.elapsed, stats.sources)
+        removed = cache.clear(**verb.filters)
+        return report.removed(removed.entries, removed.bytes)
+
+    def _show(self, text: str, options: grammar.Options) -> None:
+        if not (self.quiet or options.quiet):
+            show(text)
+
+    @contextmanager
+    def _warnings_in_words(self) -> Iterator[None]:
+        """Our warnings as lines; one that says "not cached" is left to the line of provenance."""
+        with warnings.catch_warnings():
+            show_others = warnings.showwarning
+
+            def shown(message: Any, category: type[Warning], *place: Any, **more: Any) -> None:
+                if issubclass(category, SqlcacheWarning):
+                    show(report.one_line(redact(str(message))))
+                else:
+                    show_others(message, category, *place, **more)
+
+            warnings.showwarning = shown
+            warnings.simplefilter("always", SqlcacheWarning)
+            warnings.simplefilter("ignore", NotCachedWarning)
+            # Of a driver's own connection, too, the line of provenance says enough.
+            warnings.filterwarnings("ignore", "pandas only supports SQLAlchemy", UserWarning)
+            yield
+
+
+def _check_kind(kind: Kind, options: grammar.Options, target: str | None) -> None:
+    """Refuse what would change data unasked, or lose a result."""
+    if kind is Kind.SEVERAL:
+        raise NotebookError("several statements: give each a cell of its own, so that no result is lost")
+    if kind is Kind.WRITE and not options.write:
+        raise NotebookError("this statement changes the database: add --write to run and commit it")
+    if options.write and kind in {Kind.QUERY, Kind.INFO}:
+        raise NotebookError(
+            "--write is for statements that change the database; this one reads: leave it out"
+        )
+    if options.write and target is not None:
+        raise NotebookError(f"a write has no result that {target} could hold: leave {target} << out")
+
+
+@contextmanager
+def _database_faults_in_words(source: str, sql: str) -> Iterator[None]:
+    """What the database, its driver or pandas raise as `NotebookError`, without what they put around it."""
+    try:
+        yield
+    except SqlcacheError:
+        raise
+    except Exception as error:  # noqa: BLE001  # drivers have trees of errors of their own
+        raise NotebookError(f"{message_of(error, source)}{grammar.usage_hint(sql)}") from None
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,338 @@
+"""The words for outcomes, ages, sizes, times and counts: one wording for notebook and logging.
+
+Pure functions over facts; nothing here asks a clock.
+"""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from sqlcache_nb.freshness import VOLATILE_TTL, Reason
+from sqlcache_nb.result import Outcome
+
+if TYPE_CHECKING:
+    from sqlcache_nb.config import Config
+    from sqlcache_nb.entry import Entry
+    from sqlcache_nb.result import Result
+
+KEY_LENGTH = 8
+"""Characters of a key that are shown; `info` and the like accept them."""
+
+_BETWEEN = " · "
+_DAY = 86_400
+_UNITS = ((_DAY, "day"), (3_600, "h"), (60, "min"), (1, "s"))
+
+
+def line(result: Result, *, now: datetime) -> str:
+    """One line that says where a result came from.
+
+    Args:
+        result: what `QueryCache.read` returned.
+        now: the time, with a zone.
+
+    Example:
+        A hit reads `hit · fetched 2026-11-20 09:14 (2 h ago) · file unchanged · flights.db ·
+        336,776 x 19 · took 18.4 s · ab12cd34`, with the time in the local zone.
+    """
+    entry = result.entry
+    parts = [*_opening(result, entry, now), result.source]
+    if result.shape is not None:
+        parts.append(shape(*result.shape))
+    if (elapsed := _elapsed(result, entry)) is not None:
+        parts.append(f"took {duration(elapsed)}")
+    if entry is not None:
+        parts.append(entry.key[:KEY_LENGTH])
+    return one_line(_BETWEEN.join(filter(None, parts)))
+
+
+def _opening(result: Result, entry: Entry | None, now: datetime) -> list[str]:
+    """The outcome, and why it is what it is."""
+    match result.outcome:
+        case Outcome.HIT if entry is not None:
+            fetched = entry.provenance.fetched_at
+            seconds = (now - fetched).total_seconds()
+            return [
+                "hit",
+                f"fetched {moment(fetched)} ({ago(seconds)})",
+                _why_fresh(result.reason, entry, seconds),
+            ]
+        case Outcome.MISS:
+            return [f"miss: {_why_missed(result.reason, entry)}"]
+        case Outcome.BYPASSED:
+            return [f"not cached: {result.detail}" if result.detail else "not cached"]
+    return [result.outcome.value]
+
+
+def _elapsed(result: Result, entry: Entry | None) -> float | None:
+    """Seconds that the database took: in this call, or, on a hit, when it was asked."""
+    if result.elapsed is not None or entry is None:
+        return result.elapsed
+    return entry.provenance.elapsed
+
+
+def _why_fresh(reason: Reason, entry: Entry, seconds: float) -> str:
+    match reason:
+        case Reason.FILE_UNCHANGED:
+            return "file unchanged"
+        case Reason.WITHIN_TTL:
+            ttl = _ttl(entry)
+            if ttl == math.inf:
+                return "fresh forever"
+            # A ttl given with the question may be longer than the one that was stored.
+            return f"within its ttl{_of(ttl)}" if ttl is None or seconds < ttl else "within the ttl given"
+        case Reason.LOADED:
+            return "loaded as it was stored"
+    return reason.value
+
+
+def _why_missed(reason: Reason, entry: Entry | None) -> str:
+    match reason:
+        case Reason.EXPIRED:
+            return f"older than its ttl{_of(_ttl(entry) if entry else None)}"
+        case Reason.DAMAGED:
+            return "the stored file was damaged"
+        case Reason.FROM_FUTURE:
+            return "fetched in the future"
+    return reason.value
+
+
+def _ttl(entry: Entry) -> float | None:
+    """Seconds for which the entry is fresh, None where the default, which it does not know, decides."""
+    if entry.ttl is None or not entry.volatile:
+        return entry.ttl
+    return min(entry.ttl, VOLATILE_TTL)
+
+
+def _of(ttl: float | None) -> str:
+    return "" if ttl is None else f" of {duration(ttl)}"
+
+
+def moment(when: datetime) -> str:
+    """A time in the local zone, to the minute.
+
+    Args:
+        when: the time, with a zone.
+    """
+    return f"{when.astimezone():%Y-%m-%d %H:%M}"
+
+
+def age(seconds: float) -> str:
+    """An age in its largest unit, rounded down.
+
+    Args:
+        seconds: now - fetched_at.
+
+    Example:
+        >>> age(7_300), age(90_000 * 2)
+        ('2 h', '2 days')
+    """
+    for size_of_unit, unit in _UNITS:
+        if seconds >= size_of_unit:
+            return _quantity(int(seconds // size_of_unit), unit)
+    return "0 s"
+
+
+def ago(seconds: float) -> str:
+    """How long ago something was.
+
+    Args:
+        seconds: now - then; less than nothing where a clock was set back.
+
+    Example:
+        >>> ago(2.5), ago(7_300)
+        ('just now', '2 h ago')
+    """
+    if seconds < 0:
+        return "in the future"
+    return "just now" if seconds < 10 else f"{age(seconds)} ago"
+
+
+def duration(seconds: float) -> str:
+    """How long something took or holds.
+
+    Args:
+        seconds: its length; `math.inf` for one without end.
+
+    Example:
+        >>> duration(0.0123), duration(18.44), duration(5_400), duration(86_400)
+        ('12 ms', '18.4 s', '1 h 30 min', '1 day')
+    """
+    if seconds == math.inf:
+        return "forever"
+    if seconds == 0:
+        return "0 s"
+    milliseconds = round(seconds * 1_000)
+    if milliseconds < 1_000:
+        return "under 1 ms" if milliseconds < 1 else f"{milliseconds} ms"
+    tenths = round(seconds, 1)
+    if tenths < 60:
+        return f"{tenths:.1f}".removesuffix(".0") + " s"
+    return _two_units(round(seconds))
+
+
+def _two_units(seconds: int) -> str:
+    """The largest unit and the next, rounded to the latter: 3 days 4 h."""
+    (large, name), (small, next_name) = next(pair for pair in pairwise(_UNITS) if seconds >= pair[0][0])
+    whole, rest = divmod(round(seconds / small) * small, large)
+    if rest:
+        return f"{_quantity(whole, name)} {_quantity(rest // small, next_name)}"
+    return "1 day" if (whole, name) == (24, "h") else _quantity(whole, name)
+
+
+def _quantity(number: int, unit: str) -> str:
+    return count(number, unit) if unit == "day" else f"{number:,} {unit}"
+
+
+def size(number: float) -> str:
+    """A number of bytes.
+
+    Args:
+        number: bytes.
+
+    Example:
+        >>> size(0), size(1_250), size(84_200_000)
+        ('0 bytes', '1.2 kB', '84.2 MB')
+    """
+    if number < 1_000:
+        return count(round(number), "byte")
+    for unit in ("kB", "MB", "GB"):
+        number /= 1_000
+        if round(number, 1) < 1_000:
+            return f"{number:.1f} {unit}"
+    return f"{number / 1_000:,.1f} TB"
+
+
+def count(number: int, noun: str) -> str:
+    """A number of things.
+
+    Args:
+        number: how many.
+        noun: what one of them is called.
+
+    Example:
+        >>> count(1, "entry"), count(1_234, "entry"), count(0, "row")
+        ('1 entry', '1,234 entries', '0 rows')
+    """
+    if number == 1:
+        return f"1 {noun}"
+    return f"{number:,} {_plural(noun)}"
+
+
+def _plural(noun: str) -> str:
+    if noun.endswith("s"):
+        return f"{noun}es"
+    return f"{noun[:-1]}ies" if noun.endswith("y") and noun[-2] not in "aeiou" else f"{noun}s"
+
+
+def shape(rows: int, columns: int) -> str:
+    """Rows and columns of a frame.
+
+    Example:
+        >>> shape(336_776, 19)
+        '336,776 x 19'
+    """
+    return f"{rows:,} x {columns:,}"
+
+
+def one_line(text: str) -> str:
+    """A text with its line breaks and other runs of white space as single spaces."""
+    return " ".join(text.split())
+
+
+def removed(entries: int, number_of_bytes: int) -> str:
+    """What a `clear` did.
+
+    Example:
+        >>> removed(3, 84_200_000), removed(0, 0)
+        ('removed 3 entries (84.2 MB)', 'removed nothing: no entry matches')
+    """
+    if not entries:
+        return "removed nothing: no entry matches"
+    return f"removed {count(entries, 'entry')} ({size(number_of_bytes)})"
+
+
+def stored(entries: int, number_of_bytes: int, elapsed: float, sources: int) -> str:
+    """How much the cache holds.
+
+    Args:
+        entries: stored results.
+        number_of_bytes: size of their payloads.
+        elapsed: seconds that the databases took for them.
+        sources: different databases.
+
+    Example:
+        >>> stored(2, 84_200_000, 5_400, 1)
+        '2 entries, 84.2 MB, 1 h 30 min of queries, from 1 database'
+    """
+    if not entries:
+        return "no entries"
+    held = [count(entries, "entry"), size(number_of_bytes), f"{duration(elapsed)} of queries"]
+    return ", ".join([*held, f"from {count(sources, 'database')}"])
+
+
+def nothing_cleared(entries: int, number_of_bytes: int, elapsed: float, sources: int) -> str:
+    """What a bare `clear` says: what there is, and how to delete it.
+
+    Example:
+        >>> nothing_cleared(0, 0, 0.0, 0)
+        'nothing to clear: no entries'
+    """
+    held = stored(entries, number_of_bytes, elapsed, sources)
+    if not entries:
+        return f"nothing to clear: {held}"
+    return f"nothing deleted. Stored: {held}; clear --all deletes all of it"
+
+
+def outcomes(hits: int, misses: int, refreshed: int, bypassed: int) -> str:
+    """How questions were answered.
+
+    Example:
+        >>> outcomes(1, 2, 0, 0)
+        '1 hit, 2 misses'
+    """
+    counted = [count(hits, "hit"), count(misses, "miss")]
+    counted += [f"{refreshed:,} refreshed"] if refreshed else []
+    counted += [f"{bypassed:,} not cached"] if bypassed else []
+    return ", ".join(counted)
+
+
+def fresh_while(entry: Entry) -> str:
+    """Up to when an entry is served.
+
+    Args:
+        entry: the stored facts.
+    """
+    if entry.exact:
+        return "as long as the database file is unchanged"
+    if entry.ttl is None:
+        return "for the default ttl"
+    return "forever" if entry.ttl == math.inf else f"for {duration(entry.ttl)}"
+
+
+def announcement(config: Config) -> str | None:
+    """A sentence about a pyproject.toml that chose the directory, or None.
+
+    Args:
+        config: the settings in force.
+    """
+    if config.pyproject is None:
+        return None
+    return f"results are kept in {config.directory}, as {config.pyproject} says"
+
+
+def written(rows: int, source: str) -> str:
+    """What a statement that changes data did.
+
+    Args:
+        rows: rows that it changed; -1 where the database does not say.
+        source: the database's label.
+
+    Example:
+        >>> written(3, "flights.db"), written(-1, "flights.db")
+        ('written: 3 rows · flights.db', 'written · flights.db')
+    """
+    changed = "written" if rows < 0 else f"written: {count(rows, 'row')}"
+    return f"{changed}{_BETWEEN}{source}"

@@ -1,0 +1,158 @@
+"""What the caller wrote: pandas' arguments, and the cache's own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import pandas as pd
+from pandas.api.extensions import no_default
+
+from sqlcache_nb.errors import ConfigError
+from sqlcache_nb.freshness import Freshness, Ttl, parse_ttl
+from sqlcache_nb.version import __version__
+
+_VERSION = pd.__version__.split(".")
+
+
+@dataclass(frozen=True)
+class PandasCall:
+    """The arguments of one call of `pandas.read_sql`, `con` apart.
+
+    Args:
+        sql: a string, `text()`, a Core or ORM `select()`, or a table's name.
+        index_col: as in pandas, like the following.
+        coerce_float: whether numbers of non-string, non-numeric objects become floats.
+        params: values to bind.
+        parse_dates: columns to parse as dates.
+        columns: columns of a table.
+        chunksize: rows a chunk.
+        dtype_backend: "numpy_nullable", "pyarrow", or pandas' own default.
+        dtype: dtypes of the columns.
+    """
+
+    sql: Any
+    index_col: str | list[str] | None = None
+    coerce_float: bool = True
+    params: Any = None
+    parse_dates: Any = None
+    columns: list[str] | None = None
+    chunksize: int | None = None
+    dtype_backend: Any = no_default
+    dtype: Any = None
+
+    def run(self, con: Any) -> pd.DataFrame | Iterator[pd.DataFrame]:
+        """What pandas gives.
+
+        Args:
+            con: what pandas reads from.
+
+        Raises:
+            Exception: whatever pandas raises.
+        """
+        read_sql: Any = pd.read_sql  # its overloads cannot follow arguments that are passed on
+        frames: pd.DataFrame | Iterator[pd.DataFrame] = read_sql(
+            self.sql,
+            con,
+            index_col=self.index_col,
+            coerce_float=self.coerce_float,
+            params=self.params,
+            parse_dates=self.parse_dates,
+            columns=self.columns,
+            chunksize=self.chunksize,
+            dtype_backend=self.dtype_backend,
+            dtype=self.dtype,
+        )
+        return frames
+
+    def options(self) -> dict[str, object]:
+        """Every argument that shapes the frame, statement and parameters apart."""
+        return {
+            "index_col": self.index_col,
+            "coerce_float": self.coerce_float,
+            "parse_dates": self.parse_dates,
+            "columns": self.columns,
+            "dtype_backend": None if self.dtype_backend is no_default else self.dtype_backend,
+            "dtype": self.dtype,
+        }
+
+
+@dataclass(frozen=True)
+class CacheOptions:
+    """The keyword arguments that pandas does not have.
+
+    Args:
+        ttl: how long a result is fresh: seconds, a timedelta, "1h", "7d", "forever"; None for what it
+            was stored with, else the cache's default.
+        refresh: fetch again and replace what is stored.
+        no_store: neither read nor write the cache.
+        validate: "auto" asks a SQLite or DuckDB file whether it changed; False trusts the ttl.
+        name: the person's own word for the result.
+        tag: label or labels to list and clear by.
+        source_name: the person's own word for the database.
+
+    Raises:
+        ConfigError: a ttl or validate that cannot be understood, or refresh together with no_store;
+            it is a ValueError.
+
+    Example:
+        >>> CacheOptions(ttl="1h", tag="daily").tags
+        ('daily',)
+    """
+
+    ttl: Ttl | None = None
+    refresh: bool = False
+    no_store: bool = False
+    validate: Literal["auto", False] = "auto"
+    name: str | None = None
+    tag: str | Iterable[str] | None = None
+    source_name: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.refresh and self.no_store:
+            raise ConfigError("refresh stores what it fetches: it cannot be had with no_store")
+        if self.validate not in ("auto", False):
+            raise ConfigError(f'validate={self.validate!r} is not known: give "auto" or False')
+        self.seconds  # noqa: B018  # raises now what it would raise late
+
+    @property
+    def seconds(self) -> float | None:
+        """The ttl in seconds, None where none was given."""
+        return None if self.ttl is None else parse_ttl(self.ttl)
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """The labels, each once."""
+        if self.tag is None:
+            return ()
+        return (self.tag,) if isinstance(self.tag, str) else tuple(dict.fromkeys(self.tag))
+
+    def freshness(self, default_ttl: float) -> Freshness:
+        """The caller's policy.
+
+        Args:
+            default_ttl: seconds for results that were stored without a ttl.
+        """
+        return Freshness(self.seconds, default_ttl, validate=self.validate == "auto")
+
+
+def environment() -> dict[str, object]:
+    """Pandas' version and the settings of it that change what a frame is."""
+    settings = {"pandas": ".".join(_VERSION[:2]), "string_storage": pd.get_option("mode.string_storage")}
+    if int(_VERSION[0]) < 3:  # reading it is deprecated from 3.1 on
+        settings["infer_string"] = pd.get_option("future.infer_string")
+    return settings
+
+
+def versions() -> dict[str, str]:
+    """Versions of the libraries that make and keep a frame."""
+    import pyarrow as pa
+    import sqlalchemy as sa
+
+    return {
+        "sqlcache_nb": __version__,
+        "pandas": pd.__version__,
+        "pyarrow": pa.__version__,
+        "SQLAlchemy": sa.__version__,
+    }

@@ -1,0 +1,74 @@
+"""What a read gives back: the frame, and how it came."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sqlcache_nb.freshness import Reason
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from sqlcache_nb.entry import Entry
+
+
+class Outcome(StrEnum):
+    """Where a frame came from."""
+
+    HIT = "hit"
+    """From the cache."""
+    MISS = "miss"
+    """From the database, and stored."""
+    REFRESHED = "refreshed"
+    """From the database because that was asked for, and stored."""
+    BYPASSED = "bypassed"
+    """From the database; nothing was read from the cache and nothing stored."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """The answer to one question.
+
+    Args:
+        outcome: where the frame came from.
+        reason: why.
+        source: the database's label, without secrets.
+        load: gives the frame; called once.
+        detail: for a bypass, the sentence that says why, else "".
+        entry: the stored facts, None for a bypass.
+        path: the stored Parquet file, None for a bypass.
+        elapsed: seconds that the database took in this call, None on a hit.
+
+    Example:
+        >>> import sqlcache_nb
+        >>> with sqlcache_nb.QueryCache("/tmp/sqlcache_nb-example") as cache:
+        ...     cache.read("select 1 as one", "sqlite://").outcome
+        <Outcome.BYPASSED: 'bypassed'>
+    """
+
+    outcome: Outcome
+    reason: Reason
+    source: str
+    load: Callable[[], pd.DataFrame | Iterator[pd.DataFrame]]
+    detail: str = ""
+    entry: Entry | None = None
+    path: Path | None = None
+    elapsed: float | None = None
+
+    @cached_property
+    def frame(self) -> pd.DataFrame | Iterator[pd.DataFrame]:
+        """The frame, decoded at the first look; an iterator of frames where a chunksize was given."""
+        return self.load()
+
+    @property
+    def shape(self) -> tuple[int, int] | None:
+        """Rows and columns, without decoding; None for an iterator."""
+        if self.entry is not None:
+            return self.entry.provenance.rows, self.entry.provenance.columns
+        shape: tuple[int, int] | None = getattr(self.frame, "shape", None)
+        return shape

@@ -1,0 +1,83 @@
+"""Where data comes from: everything that pandas reads from, and ORM sessions."""
+
+from __future__ import annotations
+
+import sqlite3
+import sys
+from typing import Any
+
+from sqlcache_nb.errors import NotCacheable
+from sqlcache_nb.guard import Catalog
+from sqlcache_nb.identity import SourceIdentity, redact
+from sqlcache_nb.sources import sqlite
+from sqlcache_nb.sources.base import Source
+
+__all__ = ["Source", "describe", "source_of"]
+
+
+class SqliteSource(Source):
+    """A `sqlite3.Connection`, which takes strings only."""
+
+    con: sqlite3.Connection
+    dialect_name = "sqlite"
+
+    def __init__(self, con: sqlite3.Connection) -> None:
+        super().__init__(con, sqlite.label_of(con))
+
+    def identify(self) -> SourceIdentity:
+        return sqlite.identify(self.con)
+
+    def catalog(self) -> Catalog | None:
+        return sqlite.catalog(self.con.execute)
+
+
+def source_of(con: Any, sql: object = None, *, vouched: bool = False) -> Source:
+    """The source behind what pandas takes as `con`.
+
+    Args:
+        con: a URL, Engine, Connection, Session, scoped_session, or a driver's connection.
+        sql: the statement, by which a Session chooses its engine.
+        vouched: whether the caller says, by a source_name, which database answers.
+
+    Raises:
+        UnsupportedSource: a Session whose filters would be lost.
+    """
+    if isinstance(con, sqlite3.Connection):
+        return SqliteSource(con)
+    from sqlalchemy.engine import Connection, Engine
+    from sqlalchemy.orm import Session, scoped_session
+
+    from sqlcache_nb.sources.engines import ConnectionSource, EngineSource, SessionSource, UrlSource
+
+    if isinstance(con, scoped_session):
+        con = con()
+    if isinstance(con, str):
+        try:
+            return UrlSource(con)
+        except NotCacheable as refusal:
+            return Source(con, redact(con), str(refusal))
+    if isinstance(con, Engine):
+        return EngineSource(con, vouched=vouched)
+    if isinstance(con, Connection):
+        return ConnectionSource(con, con.in_transaction())
+    if isinstance(con, Session):
+        return SessionSource(con, sql)
+    return _driver_source(con)
+
+
+def _driver_source(con: Any) -> Source:
+    adbc: Any = sys.modules.get("adbc_driver_manager.dbapi")  # who has such a connection has loaded it
+    if adbc is not None and isinstance(con, adbc.Connection):
+        from sqlcache_nb.sources.adbc import AdbcSource
+
+        try:
+            return AdbcSource(con)
+        except adbc.Error as fault:  # closed: pandas will meet it, too
+            return Source(con, "ADBC", f"the connection does not answer: {type(fault).__name__}")
+    driver = type(con).__module__.partition(".")[0].lstrip("_")
+    return Source(con, driver, f"a raw connection of {driver} is not cached; an Engine is")
+
+
+def describe(con: Any) -> str:
+    """Short text for a person, without connecting and without secrets: "flights.db"."""
+    return source_of(con).label

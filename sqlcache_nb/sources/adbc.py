@@ -1,0 +1,48 @@
+"""ADBC connections: SQLite's are identified, those of servers not yet."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import Any
+
+from sqlcache_nb.errors import NotCacheable
+from sqlcache_nb.guard import Catalog
+from sqlcache_nb.identity import SourceIdentity, file_identity
+from sqlcache_nb.sources import sqlite
+from sqlcache_nb.sources.base import Source
+from sqlcache_nb.sources.files import sqlite_schema_cookie
+
+
+class AdbcSource(Source):
+    """An ADBC connection, which takes strings only."""
+
+    def __init__(self, con: Any) -> None:
+        vendor = str(con.adbc_get_info().get("vendor_name", "ADBC"))
+        super().__init__(con, vendor)
+        self.dialect_name = vendor.lower()
+        if self.dialect_name == "sqlite":
+            path = {row[1]: row[2] for row in self._execute("PRAGMA database_list")}.get("main", "")
+            self.label = path.replace("\\", "/").rpartition("/")[2] or "sqlite in memory"
+
+    def identify(self) -> SourceIdentity:
+        if self.dialect_name != "sqlite":
+            raise NotCacheable("an ADBC connection to a server has a session of its own; an Engine is cached")
+        path = sqlite.check_session(self._execute)
+        identity = file_identity("sqlite", "adbc", path)
+        # It may be in a transaction and does not tell: so what such a transaction leaves is looked for.
+        ((journal,),) = self._execute("PRAGMA journal_mode")
+        if journal == "wal":
+            raise NotCacheable("an ADBC connection may hold an old snapshot of a database in WAL mode")
+        ((written,),) = self._execute("SELECT total_changes()")
+        ((cookie,),) = self._execute("PRAGMA schema_version")
+        if written or cookie != sqlite_schema_cookie(path):
+            raise NotCacheable("the connection has written, and may be in a transaction")
+        return identity
+
+    def catalog(self) -> Catalog | None:
+        return sqlite.catalog(self._execute)
+
+    def _execute(self, sql: str) -> list[Any]:
+        with closing(self.con.cursor()) as cursor:
+            cursor.execute(sql)
+            return list(cursor.fetchall())

@@ -1,0 +1,93 @@
+"""DuckDB sessions: what a live connection carries that its file does not tell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing
+from functools import cache
+from typing import Any
+
+from sqlcache_nb.errors import NotCacheable
+from sqlcache_nb.guard import Catalog
+from sqlcache_nb.identity import is_secret
+
+Execute = Callable[[str], Iterable[Any]]
+"""Runs one statement on a live connection and gives its rows."""
+
+_FILES = "SELECT database_name, path FROM duckdb_databases() WHERE NOT internal"
+_NAMES = """
+SELECT current_database(), current_schema(),
+       (SELECT count(*) FROM duckdb_tables() WHERE temporary)
+     + (SELECT count(*) FROM duckdb_views() WHERE temporary AND NOT internal)
+"""
+_SETTINGS = "SELECT name, value FROM duckdb_settings()"
+# They change how a query runs, and not what it answers.
+_HARMLESS = frozenset(
+    """access_mode custom_user_agent enable_logging enable_profiling enable_progress_bar enable_progress_bar_print external_threads
+    home_directory log_query_path logging_level logging_mode logging_storage max_memory max_temp_directory_size
+    memory_limit profile_output profiling_mode progress_bar_time secret_directory temp_directory threads
+    worker_threads""".split()
+)
+
+
+def identify_session(execute: Execute) -> tuple[str | None, dict[str, object]]:
+    """The file behind a session, and what of its settings changes rows.
+
+    Args:
+        execute: runs a statement on the connection.
+
+    Raises:
+        NotCacheable: the session carries something that the file does not tell.
+    """
+    databases = {str(name): path for name, path in execute(_FILES)}
+    if len(databases) > 1:
+        raise NotCacheable(f"the connection has attached databases ({', '.join(sorted(databases))})")
+    ((database, schema, temporary),) = execute(_NAMES)
+    if temporary:
+        raise NotCacheable("the connection has temporary tables, which only it can see")
+    changed = {
+        str(name): str(value)
+        for name, value in execute(_SETTINGS)
+        if name not in _HARMLESS and not is_secret(name) and _defaults().get(name) != value
+    }
+    if schema != "main":
+        changed["schema"] = schema
+    return databases.get(database), options_of(changed)
+
+
+def options_of(changed: Mapping[str, str]) -> dict[str, object]:
+    """The options of an identity.
+
+    Args:
+        changed: settings that are unlike those of a new session of this process.
+    """
+    return {"settings": dict(changed), "TimeZone": str(_defaults().get("TimeZone"))}
+
+
+def is_plain(keywords: Mapping[str, Any]) -> bool:
+    """Whether a session with these connect arguments begins with the settings of any new session."""
+    return not {name for name, value in keywords.items() if value} - {"database", "read_only"}
+
+
+@cache
+def _defaults() -> Mapping[str, object]:
+    """The settings of a new session in this process."""
+    import duckdb
+
+    with closing(duckdb.connect(":memory:")) as con:
+        return dict(con.execute(_SETTINGS).fetchall())
+
+
+def catalog(execute: Execute) -> Catalog:
+    """What the names in the database stand for.
+
+    Args:
+        execute: runs a statement on the connection.
+    """
+    tables = execute("SELECT lower(table_name) FROM duckdb_tables() WHERE NOT temporary")
+    views = execute("SELECT lower(view_name), sql FROM duckdb_views() WHERE NOT internal")
+    macros = execute(
+        "SELECT lower(function_name), 'SELECT ' || macro_definition FROM duckdb_functions() "
+        "WHERE NOT internal AND macro_definition IS NOT NULL"
+    )
+    return Catalog(frozenset(row[0] for row in tables), dict([*views, *macros]))

@@ -1,0 +1,73 @@
+"""Where results rest: bytes and entries, no frames."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from sqlcache_nb.entry import Entry
+
+__all__ = ["Removed", "Store", "Stored"]
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """One row of a store.
+
+    Args:
+        entry: the facts.
+        path: where the payload is.
+    """
+
+    entry: Entry
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """What a deletion took away.
+
+    Args:
+        entries: how many entries.
+        bytes: size of their payloads.
+    """
+
+    entries: int = 0
+    bytes: int = 0
+
+
+@runtime_checkable
+class Store(Protocol):
+    """Keeps entries and payloads.
+
+    Every method raises `StoreError` where the place itself fails, and nothing else.
+    """
+
+    directory: Path
+
+    def lookup(self, key: str) -> Stored | None:
+        """The row of a key, or None."""
+
+    def read(self, stored: Stored) -> bytes | None:
+        """The payload, or None where it is gone or damaged: then its row is deleted, too."""
+
+    def write(self, entry: Entry, payload: memoryview) -> Stored:
+        """Store a payload with its entry, in place of an older one, and fill in checksum and bytes."""
+
+    def update(self, entry: Entry) -> None:
+        """Replace the facts of a stored payload, if it is still the same one."""
+
+    def delete(self, keys: Collection[str]) -> Removed:
+        """Delete the rows of these keys, and their payloads."""
+
+    def entries(self) -> list[Stored]:
+        """All rows, newest fetch first."""
+
+    def size(self) -> int:
+        """Bytes of all payloads."""
+
+    def close(self) -> None:
+        """Release what is held open."""

@@ -1,0 +1,237 @@
+"""The store of this machine: diskcache's rows and Parquet files beside them.
+
+What diskcache is used for: the table, its transactions, and that a row and its file are replaced
+together. What is switched off: eviction, expiry, statistics and pickle (`ParquetDisk`).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import sqlite3
+from collections.abc import Collection, Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import diskcache
+import xxhash
+
+from sqlcache_nb.entry import Entry
+from sqlcache_nb.errors import StoreError
+from sqlcache_nb.stores import Removed, Stored
+
+LAYOUT = "v1"
+"""The folder of this layout: another version of the library leaves it alone."""
+
+_MODE_BINARY = 2
+"""diskcache's word for a row whose payload is a file."""
+
+_WAIT = 10.0
+"""Seconds to wait for another process's write transaction."""
+
+
+class Value(NamedTuple):
+    """What goes into a row: the entry's JSON, and the payload for the file."""
+
+    entry: str
+    payload: memoryview
+
+
+class Row(NamedTuple):
+    """What comes out of a row: the entry's JSON, and the payload's file name."""
+
+    entry: str
+    filename: str
+
+
+class ParquetDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache has no type hints
+    """Writes payloads as Parquet files and entries as text, reads nothing else, and never a pickle."""
+
+    def put(self, key: object) -> tuple[str, bool]:
+        """A key as it is kept: plain text only."""
+        if type(key) is not str:
+            raise TypeError(f"keys are str, not {type(key).__qualname__}")
+        return key, True
+
+    def get(self, key: object, raw: object) -> str:
+        """A kept key: plain text only."""
+        if not raw or type(key) is not str:
+            raise ValueError("a key that this library did not write")
+        return key
+
+    def store(self, value: Value, read: bool, key: object = None) -> tuple[int, int, str, str]:  # theirs
+        """Write the payload's file; the row gets size, mode, file name and the entry."""
+        name = secrets.token_hex(16)
+        filename = f"{name[:2]}/{name[2:]}.parquet"
+        path = self._path(filename)
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        try:
+            with open(path, "xb", opener=_private) as file:
+                file.write(value.payload)
+        except OSError:
+            self.remove(filename)  # a full disk leaves a part of a file
+            raise
+        return value.payload.nbytes, _MODE_BINARY, filename, value.entry
+
+    def fetch(self, mode: int, filename: str, value: object, read: bool) -> Row:  # theirs
+        """What a row says; the payload itself is read by `DiskStore.read`."""
+        if mode != _MODE_BINARY or type(value) is not str or not _is_ours(filename):
+            raise ValueError("a row that this library did not write")
+        return Row(value, filename)
+
+    def remove(self, file_path: str) -> None:
+        """Delete a payload's file; its folder stays, since another process may be about to use it."""
+        if _is_ours(file_path):
+            with suppress(OSError):
+                self._path(file_path).unlink()
+
+    def _path(self, filename: str) -> Path:
+        return Path(self._directory, filename)
+
+
+class DiskStore:
+    """Entries and payloads in a directory.
+
+    Args:
+        directory: made with mode 0700 where it does not exist; everything lives under its `v1/`.
+
+    Raises:
+        StoreError: the directory cannot be made, read or written.
+    """
+
+    def __init__(self, directory: str | os.PathLike[str]) -> None:
+        self.directory = Path(directory).expanduser().absolute()
+        self._folder = self.directory / LAYOUT
+        with _faults(self.directory):
+            _make_private(self._folder)
+            with closing(self._connect()) as con:
+                # diskcache retries for a minute, and leaks its connection where it cannot be opened.
+                con.execute("BEGIN IMMEDIATE")
+            self._cache = diskcache.Cache(
+                str(self._folder),
+                timeout=_WAIT,
+                disk=ParquetDisk,
+                eviction_policy="none",
+                cull_limit=0,
+                statistics=0,
+            )
+
+    def lookup(self, key: str) -> Stored | None:
+        """The row of a key, or None."""
+        with _faults(self.directory):
+            try:
+                row: Row | None = self._cache.get(key)
+                return None if row is None else self._stored(row)
+            except ValueError:  # damaged, or of another version: a miss
+                return None
+
+    def read(self, stored: Stored) -> bytes | None:
+        """The payload, or None where it is gone or damaged: then its row is deleted, too."""
+        with _faults(self.directory):
+            try:
+                payload = stored.path.read_bytes()
+            except FileNotFoundError:
+                payload = b""
+            if xxhash.xxh3_128_hexdigest(payload) == stored.entry.checksum:
+                return payload
+            with self._cache.transact():
+                if self.lookup(stored.entry.key) == stored:  # and not one that has replaced it since
+                    self._cache.delete(stored.entry.key)
+            return None
+
+    def write(self, entry: Entry, payload: memoryview) -> Stored:
+        """Store a payload with its entry, in place of an older one of the same key."""
+        entry = replace(entry, checksum=xxhash.xxh3_128_hexdigest(payload), bytes=payload.nbytes)
+        with _faults(self.directory):
+            self._cache.set(entry.key, Value(entry.to_json(), payload))
+            return self._stored(self._cache.get(entry.key))
+
+    def update(self, entry: Entry) -> None:
+        """Replace the facts of a stored payload, if it is still the same one."""
+        with _faults(self.directory), self._cache.transact():
+            stored = self.lookup(entry.key)
+            if stored is not None and stored.entry.checksum == entry.checksum:
+                # Below diskcache's public face, which can only replace a row together with its file.
+                self._cache._sql(_UPDATE, (entry.to_json(), entry.key))  # noqa: SLF001
+
+    def delete(self, keys: Collection[str]) -> Removed:
+        """Delete the rows of these keys, and their payloads."""
+        count = size = 0
+        with _faults(self.directory), self._cache.transact():
+            for key in keys:
+                stored = self.lookup(key)
+                if self._cache.delete(key):
+                    count += 1
+                    size += stored.entry.bytes if stored else 0
+        return Removed(count, size)
+
+    def entries(self) -> list[Stored]:
+        """All rows that can be read, newest fetch first."""
+        found = []
+        with _faults(self.directory), closing(self._connect()) as con:
+            for filename, value, mode in con.execute(_SELECT):
+                with suppress(ValueError):  # damaged, or of another version
+                    found.append(self._stored(self._cache.disk.fetch(mode, filename, value, False)))
+        return sorted(found, key=lambda stored: stored.entry.provenance.fetched_at, reverse=True)
+
+    def size(self) -> int:
+        """Bytes of all payloads."""
+        with _faults(self.directory), closing(self._connect()) as con:
+            ((size,),) = con.execute("SELECT value FROM Settings WHERE key = 'size'")
+            return int(size)
+
+    def close(self) -> None:
+        """Release what is held open."""
+        self._cache.close()
+
+    def _stored(self, row: Row) -> Stored:
+        return Stored(Entry.from_json(row.entry), self._folder / row.filename)
+
+    def _connect(self) -> sqlite3.Connection:
+        """A connection of our own: diskcache offers no way to read all rows at once."""
+        return sqlite3.connect(self._folder / diskcache.core.DBNAME, timeout=_WAIT)
+
+
+_SELECT = "SELECT filename, value, mode FROM Cache WHERE raw = 1"
+_UPDATE = "UPDATE Cache SET value = ? WHERE key = ? AND raw = 1"
+_FILENAME = re.compile(r"[0-9a-f]{2}/[0-9a-f]{30}\.parquet")
+
+
+def _is_ours(filename: object) -> bool:
+    """Whether a row's file name is one that this store writes: none of those leaves its folder."""
+    return isinstance(filename, str) and _FILENAME.fullmatch(filename) is not None
+
+
+def _private(path: str, flags: int) -> int:
+    """Opens a new file that its owner alone can read."""
+    return os.open(path, flags, 0o600)
+
+
+def _make_private(folder: Path) -> None:
+    """Make the folder, readable by its owner alone, and let git ignore it."""
+    parent = folder.parent
+    if not parent.exists():
+        parent.mkdir(parents=True, mode=0o700)
+    if not any(parent.iterdir()):  # ours alone: another's folder gets no .gitignore
+        (parent / ".gitignore").write_text("*\n", encoding="utf-8")
+    folder.mkdir(mode=0o700, exist_ok=True)
+    with suppress(FileExistsError):  # before SQLite would make it readable for everybody
+        os.close(os.open(folder / diskcache.core.DBNAME, os.O_CREAT | os.O_EXCL, 0o600))
+
+
+@contextmanager
+def _faults(directory: Path) -> Iterator[None]:
+    """Every fault of the place as a StoreError that says what to do."""
+    try:
+        yield
+    except (sqlite3.Error, diskcache.Timeout, OSError) as fault:
+        told = "another process holds its lock" if isinstance(fault, diskcache.Timeout) else str(fault)
+        if isinstance(fault, OSError) and fault.strerror:
+            told = fault.strerror  # without a payload's random name: the same fault is said once
+        raise StoreError(
+            f"the cache directory {directory} cannot be used ({told}); queries run without it. "
+            "Mend or move it, or name another with SQLCACHE_NB_DIR"
+        ) from fault

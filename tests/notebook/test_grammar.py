@@ -1,0 +1,212 @@
+"""What a person types, and what it is read as."""
+
+from __future__ import annotations
+
+import itertools
+from contextlib import suppress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sqlcache_nb.errors import NotebookError
+from sqlcache_nb.notebook.grammar import (
+    CellRequest,
+    Clear,
+    Connect,
+    Help,
+    Info,
+    LineQuery,
+    List,
+    Options,
+    Stats,
+    parse_cell,
+    parse_line,
+    usage_hint,
+)
+
+
+@pytest.mark.parametrize(
+    ("line", "con", "target"),
+    [
+        ("", None, None),
+        ("db", "db", None),
+        ("db out <<", "db", "out"),
+        ("db out<<", "db", "out"),
+        ("db out = <<", "db", "out"),
+        ("db out =<<", "db", "out"),
+        ("db out=<<", "db", "out"),
+        ("db out= <<", "db", "out"),
+        ("out <<", None, "out"),
+        ("out = <<", None, "out"),
+        ("größe <<", None, "größe"),
+        (
+            "postgresql://ann:$PW@db:5432/sales?sslmode=require",
+            "postgresql://ann:$PW@db:5432/sales?sslmode=require",
+            None,
+        ),
+        ("sqlite:////data/it's.db", "sqlite:////data/it's.db", None),
+        ('"sqlite:////my data/f.db" out <<', "sqlite:////my data/f.db", "out"),
+        (r"sqlite:///C:\data\f.db", r"sqlite:///C:\data\f.db", None),
+    ],
+)
+def test_connection_and_target(line: str, con: str | None, target: str | None) -> None:
+    assert parse_cell(line) == CellRequest(con, target)
+
+
+def test_every_option() -> None:
+    line = "--ttl 1h --refresh --no-store --name 'my result' --tag a --tag=b --params values --quiet --write"
+    assert parse_cell(line).options == Options(
+        ttl="1h",
+        refresh=True,
+        no_store=True,
+        name="my result",
+        tag=("a", "b"),
+        params="values",
+        quiet=True,
+        write=True,
+    )
+
+
+def test_options_stand_in_any_order() -> None:
+    parts = ["db", "--ttl 1h", "--refresh", "--name=n", "out <<"]
+    requests = {
+        parse_cell(" ".join(order))
+        for order in itertools.permutations(parts)
+        if order.index("db") < order.index("out <<")
+    }
+    assert requests == {CellRequest("db", "out", Options(ttl="1h", refresh=True, name="n"))}
+
+
+def test_options_may_part_the_name_from_its_arrow() -> None:
+    assert parse_cell("db out --quiet <<") == CellRequest("db", "out", Options(quiet=True))
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("--refesh", "unknown option --refesh (did you mean --refresh?)"),
+        ("--refr", "--refr (did you mean --refresh?)"),
+        ("-ttl 1h", "-ttl (did you mean --ttl?)"),
+        ("--no_store", "did you mean --no-store?"),
+        ("--xyzzy", "known: --ttl, --refresh"),
+        ("--ttl", "--ttl needs a value"),
+        ("--name --quiet", "--name needs a value"),
+        ("--ttl 1h --ttl 2h", "--ttl is given twice"),
+        ("--quiet=yes", "--quiet is a switch"),
+        ('--params {"a": 1}', "--params takes the name of a variable"),
+        ("db other", "the SQL stands below"),
+        ("out << db", "<< stands last"),
+        ("<<", "<< stands last"),
+        ("2out <<", "<< stands last"),
+        ("class <<", "<< stands last"),
+        ("db out << SELECT 1", "<< stands last"),
+    ],
+)
+def test_faults_of_the_first_line(line: str, says: str) -> None:
+    with pytest.raises(NotebookError) as fault:
+        parse_cell(line)
+    assert says in str(fault.value)
+    assert "\n" not in str(fault.value)
+
+
+def test_a_fault_shows_no_url() -> None:
+    with pytest.raises(NotebookError) as fault:
+        parse_cell("postgresql://ann:secret@db/sales postgresql://ann:secret@db/other")
+    assert "secret" not in str(fault.value)
+
+
+@pytest.mark.parametrize(
+    ("line", "verb"),
+    [
+        ("", Help()),
+        ("help", Help()),
+        ("list", List()),
+        ("  list  ", List()),
+        ("stats", Stats()),
+        ("info ab12", Info("ab12")),
+        ("info 'my result'", Info("my result")),
+        ("clear", Clear()),
+        ("clear --all", Clear(all=True)),
+        ("clear --key ab12", Clear(key="ab12")),
+        ("clear --tag=t --older-than 7d", Clear(tag="t", older_than="7d")),
+        ("clear --name n --source flights.db", Clear(name="n", source="flights.db")),
+        ("connect db sqlite:///f.db", Connect("db", "sqlite:///f.db")),
+        ("connect db engine", Connect("db", "engine")),
+    ],
+)
+def test_verbs(line: str, verb: object) -> None:
+    assert parse_line(line) == verb
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT 1",
+        "EXPLAIN SELECT 1",
+        "SHOW TABLES",
+        "LIST",  # verbs are written small
+        "list @stage",
+        "list;",
+        "list -- a comment",
+        "clear cache",
+        "help 'select'",
+        "info",
+        "info a b",
+        "stats x",
+        "connect db",
+        '"list"',
+        "flights",
+        "SELECT 1 -- not --refresh",
+        "SELECT '--ttl 1h', \"a  b\" --quiet",
+        "-- a comment",
+    ],
+)
+def test_the_rest_is_sql_to_the_letter(sql: str) -> None:
+    assert parse_line(sql) == LineQuery(sql)
+
+
+def test_options_of_a_line_stand_before_its_sql() -> None:
+    request = parse_line("--ttl 1h --quiet  SELECT a  --refresh")
+    assert request == LineQuery("SELECT a  --refresh", Options(ttl="1h", quiet=True))
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("--refesh SELECT 1", "did you mean --refresh?"),
+        ("--ttl 1h", "no SQL after the options"),
+        ("clear --al", "unknown option --al (did you mean --all?)"),
+        ("clear --older 7d", "did you mean --older-than?"),
+        ("clear --all --tag t", "not both"),
+        ("clear --tag t rest", "clear takes options only"),
+        ("list --all", "list takes no options"),
+    ],
+)
+def test_faults_of_a_line(line: str, says: str) -> None:
+    with pytest.raises(NotebookError) as fault:
+        parse_line(line)
+    assert says in str(fault.value)
+
+
+def test_filters_of_clear_are_the_keywords_of_the_cache() -> None:
+    assert Clear(tag="t", older_than="7d").filters == {"tag": "t", "older_than": "7d"}
+    assert Clear(all=True).filters == {}
+
+
+def test_usage_hint() -> None:
+    assert "info KEY" in usage_hint("info")
+    assert usage_hint("SELECT 1") == usage_hint("") == ""
+
+
+@given(st.text())
+def test_any_line_is_read_or_refused(line: str) -> None:
+    for parse in (parse_cell, parse_line):
+        with suppress(NotebookError):
+            parse(line)
+
+
+@given(st.text(alphabet="-'\"=<>:; abSELECT*\\"))
+def test_sql_on_a_line_is_never_changed(text: str) -> None:
+    sql = f"SELECT {text}"
+    assert parse_line(sql) == LineQuery(sql.strip())

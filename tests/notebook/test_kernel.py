@@ -1,0 +1,78 @@
+"""The magic in real kernels, run by nbclient."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError, DeadKernelError
+from nbformat import NotebookNode
+
+SETUP = """\
+%load_ext sqlcache_nb
+from sqlalchemy import create_engine
+db = create_engine("sqlite:///flights.db")
+limit = 3"""
+QUERY = "%%cachedsql db\nSELECT * FROM flights WHERE id < :limit"
+KILL = "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)"
+
+
+@pytest.fixture
+def kernels(isolated: Path, database: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with `flights.db`, and kernels that read nobody's settings."""
+    for kind in ("CONFIG", "DATA", "RUNTIME"):
+        monkeypatch.setenv(f"JUPYTER_{kind}_DIR", str(isolated / kind))
+    return isolated
+
+
+def run(folder: Path, *cells: str) -> NotebookNode:
+    """The notebook after its cells ran in a new kernel, as far as they came."""
+    notebook: NotebookNode = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_code_cell(cell) for cell in cells]
+    )
+    client = NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(folder)}})
+    try:
+        client.execute()
+    except (CellExecutionError, DeadKernelError) as end:
+        notebook.metadata["end"] = type(end).__name__
+    return notebook
+
+
+def shown(notebook: NotebookNode, cell: int) -> list[str]:
+    """What a cell displayed, as plain text."""
+    return [output["data"]["text/plain"] for output in notebook.cells[cell].outputs if "data" in output]
+
+
+def test_an_answer_survives_its_kernel(kernels: Path) -> None:
+    first = run(kernels, SETUP, QUERY, KILL)
+    assert first.metadata["end"] == "DeadKernelError"
+    second = run(kernels, SETUP, QUERY)
+    assert "end" not in second.metadata
+    told_first, table_first = shown(first, 1)
+    told_second, table_second = shown(second, 1)
+    assert told_first.startswith("miss: first time · flights.db · 2 x 4 · took ")
+    assert told_second.startswith("hit · fetched ")
+    assert told_first.split()[-1] == told_second.split()[-1]
+    assert table_first == table_second
+
+
+def test_a_fault_stops_the_run_and_is_short(kernels: Path) -> None:
+    notebook = run(kernels, SETUP, "%%cachedsql db\nSELECT * FROM flihgts", "after = 1")
+    assert notebook.metadata["end"] == "CellExecutionError"
+    (output,) = notebook.cells[1].outputs
+    assert output["ename"] == "NotebookError"
+    assert output["traceback"] == ["NotebookError: no such table: flihgts · flights.db"]
+    assert notebook.cells[2].execution_count is None
+
+
+def test_no_password_is_in_a_notebook(kernels: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("psycopg")
+    monkeypatch.setenv("PW", "SECRET")
+    url = "postgresql+psycopg://ann:$PW@127.0.0.1:1/sales"
+    notebook = run(kernels, SETUP, f"%cachedsql connect sales {url}", "%%cachedsql sales\nSELECT 1")
+    assert shown(notebook, 1) == ["sales: ann@127.0.0.1:1/sales"]
+    assert notebook.metadata["end"] == "CellExecutionError"
+    assert "SECRET" not in json.dumps(notebook)

@@ -1,0 +1,566 @@
+"""The magic in a real IPython, on a real database."""
+
+from __future__ import annotations
+
+import sqlite3
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import pytest
+from IPython.core.interactiveshell import InteractiveShell
+from sqlalchemy import create_engine
+from sqlalchemy.engine import Engine
+from sqlalchemy.orm import Session
+
+from sqlcache_nb.errors import NotebookError
+from sqlcache_nb.notebook import load_ipython_extension, unload_ipython_extension
+
+if TYPE_CHECKING:
+    from tests.notebook.conftest import Notebook
+
+FIRST = "miss: first time · flights.db · 4 x 4 · took "
+
+
+def fault_of(notebook: Notebook, cell: str) -> str:
+    with pytest.raises(NotebookError) as fault:
+        notebook.run(cell)
+    assert fault.value.__context__ is None
+    assert 1 <= len(str(fault.value).splitlines()) <= 2
+    return str(fault.value)
+
+
+# --- answers --------------------------------------------------------------------------------------
+
+
+def test_a_miss_then_a_hit(notebook: Notebook, executed: list[str]) -> None:
+    first = notebook.run("%%cachedsql db\nSELECT * FROM flights")
+    assert notebook.shown.startswith(FIRST)
+    second = notebook.run("%%cachedsql db\nSELECT * FROM flights")
+    assert notebook.shown.startswith("hit · fetched ")
+    assert " (just now) · file unchanged · flights.db · 4 x 4 · took " in notebook.shown
+    assert len(executed) == 1
+    pd.testing.assert_frame_equal(first, second)
+
+
+def test_a_changed_file_is_a_miss(notebook: Notebook, executed: list[str], database: Path) -> None:
+    notebook.run("%%cachedsql db\nSELECT * FROM flights")
+    with closing(sqlite3.connect(database)) as con, con:
+        con.execute("insert into flights values (5, 'UA', 'EWR', 1)")
+    assert len(notebook.run("%%cachedsql\nSELECT * FROM flights")) == 5
+    assert notebook.shown.startswith("miss: file changed · flights.db · 5 x 4")
+    assert len(executed) == 2
+
+
+@pytest.mark.parametrize("arrow", ["out <<", "out = <<", "out<<"])
+def test_the_frame_goes_into_a_variable(notebook: Notebook, arrow: str) -> None:
+    assert notebook.run(f"%%cachedsql db {arrow}\nSELECT * FROM flights") is None
+    assert notebook.shown.startswith(FIRST)
+    assert "carrier" not in notebook.shown
+    assert len(notebook["out"]) == 4
+
+
+def test_the_line_form_has_a_value(notebook: Notebook) -> None:
+    notebook.run("%cachedsql connect here db")
+    notebook.run("frame = %cachedsql --quiet SELECT count(*) AS n FROM flights -- all of them")
+    assert notebook.shown == ""
+    assert notebook["frame"]["n"].tolist() == [4]
+    assert notebook.run("%cachedsql db SELECT 7 AS seven")["seven"].tolist() == [7]
+
+
+def test_a_line_inside_a_function_sees_its_variables(notebook: Notebook) -> None:
+    notebook.run("%cachedsql connect here db")
+    notebook.run(
+        "def of(carrier):\n"
+        "    frame = %cachedsql SELECT id FROM flights WHERE carrier = :carrier\n"
+        "    return frame\n"
+        "carrier = 'AA'"
+    )
+    assert notebook.run("of('UA')")["id"].tolist() == [1, 3]
+
+
+def test_a_bare_table_name(notebook: Notebook) -> None:
+    assert len(notebook.run("%%cachedsql db\nflights")) == 4
+    assert notebook.shown.startswith(FIRST)
+
+
+def test_a_semicolon_at_the_end_hides_nothing(notebook: Notebook) -> None:
+    assert len(notebook.run("%%cachedsql db\nSELECT * FROM flights;")) == 4
+
+
+def test_nothing_is_expanded_by_ipython(notebook: Notebook) -> None:
+    notebook["db_name"] = "PASTED"
+    cell = "%%cachedsql db\nSELECT '$db_name {db_name} {{db_name}}' AS s, 'a%' AS p"
+    assert notebook.run(cell).to_numpy().tolist() == [["$db_name {db_name} {{db_name}}", "a%"]]
+    frame = notebook.run("%cachedsql SELECT '$db_name {db_name}' AS s")
+    assert frame["s"].tolist() == ["$db_name {db_name}"]
+
+
+def test_quiet(notebook: Notebook) -> None:
+    notebook.run("%%cachedsql db --quiet\nSELECT * FROM flights")
+    assert "miss" not in notebook.shown
+    notebook.run("%config CachedSQLMagics.quiet = True")
+    notebook.run("%%cachedsql\nSELECT * FROM flights")
+    assert "hit" not in notebook.shown
+
+
+def test_refresh_and_no_store(notebook: Notebook, executed: list[str]) -> None:
+    notebook.run("%%cachedsql db\nSELECT * FROM flights")
+    notebook.run("%%cachedsql db --refresh\nSELECT * FROM flights")
+    assert notebook.shown.startswith("refreshed · flights.db")
+    notebook.run("%%cachedsql db --no-store\nSELECT * FROM flights")
+    assert notebook.shown.startswith("not cached: ")
+    assert "flights.db" in notebook.shown
+    assert len(executed) == 3
+    assert "refresh" in fault_of(notebook, "%%cachedsql db --refresh --no-store\nSELECT * FROM flights")
+
+
+def test_explain_runs_and_is_not_cached(notebook: Notebook) -> None:
+    notebook.run("%cachedsql connect here db")
+    assert len(notebook.run("%cachedsql EXPLAIN SELECT * FROM flights"))
+    assert notebook.shown.startswith("not cached: ")
+
+
+def test_a_session_and_a_connection(notebook: Notebook, engine: Engine, database: Path) -> None:
+    with (
+        Session(engine) as session,
+        engine.connect() as connection,
+        closing(sqlite3.connect(database)) as raw,
+    ):
+        notebook["session"], notebook["connection"], notebook["raw"] = session, connection, raw
+        notebook["ids"] = [1, 2]
+        for name in ("session", "connection", "raw"):
+            assert len(notebook.run(f"%%cachedsql {name}\nSELECT * FROM flights")) == 4
+            assert len(notebook.run(f"%%cachedsql {name}\nSELECT * FROM flights WHERE id IN :ids")) == 2
+
+
+def test_an_in_memory_database_answers_uncached(notebook: Notebook) -> None:
+    assert len(notebook.run("%%cachedsql sqlite://\nSELECT 1")) == 1
+    assert notebook.shown.startswith("not cached: ")
+    assert "Warning" not in notebook.shown
+
+
+# --- connections ----------------------------------------------------------------------------------
+
+
+def test_an_alias_is_used_from_then_on(
+    notebook: Notebook, monkeypatch: pytest.MonkeyPatch, database: Path
+) -> None:
+    monkeypatch.setenv("FOLDER", str(database.parent))
+    notebook.run("%cachedsql connect flights sqlite:///$FOLDER/flights.db")
+    assert notebook.shown.strip() == "flights: flights.db"
+    assert len(notebook.run("%%cachedsql\nSELECT * FROM flights")) == 4
+    assert len(notebook.run("%%cachedsql flights\nSELECT * FROM flights")) == 4
+    assert notebook.shown.startswith("hit")
+
+
+def test_the_database_of_the_environment(
+    notebook: Notebook, monkeypatch: pytest.MonkeyPatch, database: Path
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{database}")
+    assert len(notebook.run("%%cachedsql\nSELECT * FROM flights")) == 4
+    assert notebook.shown.startswith(FIRST)
+
+
+def test_no_connection(notebook: Notebook) -> None:
+    assert fault_of(notebook, "%%cachedsql\nSELECT 1").startswith("which database?")
+    assert "did you mean db?" in fault_of(notebook, "%%cachedsql dbb\nSELECT 1")
+
+
+# --- parameters -----------------------------------------------------------------------------------
+
+
+def test_parameters_from_the_notebook(notebook: Notebook, executed: list[str]) -> None:
+    sql = "%%cachedsql db\nSELECT id FROM flights WHERE carrier = :carrier AND origin <> ':no'"
+    notebook["carrier"] = "UA"
+    assert notebook.run(sql)["id"].tolist() == [1, 3]
+    notebook["carrier"] = "AA"
+    assert notebook.run(sql)["id"].tolist() == [2]
+    notebook["carrier"] = "x' OR '1'='1"
+    assert notebook.run(sql)["id"].tolist() == []
+    notebook["carrier"] = "UA"
+    assert notebook.run(sql)["id"].tolist() == [1, 3]
+    assert notebook.shown.startswith("hit")
+    assert len(executed) == 3
+
+
+@pytest.mark.parametrize("place", [":names", "(:names)"])
+@pytest.mark.parametrize("names", ["['UA', 'AA']", "('AA', 'UA')", "{'UA', 'AA'}"])
+def test_lists(notebook: Notebook, place: str, names: str) -> None:
+    notebook.run(f"names = {names}")
+    frame = notebook.run(f"%%cachedsql db\nSELECT id FROM flights WHERE carrier IN {place} ORDER BY id")
+    assert frame["id"].tolist() == [1, 2, 3]
+
+
+def test_a_numpy_scalar_finds_its_rows(notebook: Notebook) -> None:
+    notebook.run("import numpy\nn = numpy.int64(3)")
+    assert len(notebook.run("%%cachedsql db\nSELECT * FROM flights WHERE id = :n")) == 1
+
+
+def test_parameters_from_a_dict(notebook: Notebook) -> None:
+    notebook.run("wanted = {'carrier': 'AA'}\ncarrier = 'UA'")
+    frame = notebook.run("%%cachedsql db --params wanted\nSELECT id FROM flights WHERE carrier = :carrier")
+    assert frame["id"].tolist() == [2]
+
+
+def test_an_undefined_parameter(notebook: Notebook) -> None:
+    notebook["carier"] = notebook["password"] = "SECRET"
+    fault = fault_of(notebook, "%%cachedsql db\nSELECT * FROM flights WHERE carrier = :carrier")
+    assert fault == ":carrier is not defined (did you mean carier?)"
+    for name in ("len", "print", "exit", "get_ipython", "open"):
+        assert f":{name} is " in fault_of(notebook, f"%%cachedsql db\nSELECT :{name}")
+
+
+def test_after_a_bracket(notebook: Notebook) -> None:
+    assert "write (:n)" in fault_of(notebook, "%%cachedsql db\nSELECT a[:n]")
+
+
+# --- writes ---------------------------------------------------------------------------------------
+
+
+def test_a_write_is_refused(notebook: Notebook, executed: list[str]) -> None:
+    for sql in ("DELETE FROM flights", "DROP TABLE flights", "INSERT INTO flights VALUES (9, 'a', 'b', 1)"):
+        assert "--write" in fault_of(notebook, f"%%cachedsql db\n{sql}")
+    assert "several statements" in fault_of(notebook, "%%cachedsql db\nSELECT 1; DELETE FROM flights")
+    assert "several statements" in fault_of(notebook, "%%cachedsql db --write\nSELECT 1; DELETE FROM flights")
+    assert executed == []
+
+
+@pytest.mark.parametrize("con", ["db", "url"])
+def test_a_write_is_committed_once(notebook: Notebook, con: str, database: Path) -> None:
+    notebook["url"] = f"sqlite:///{database}"
+    notebook["least"] = 1
+    assert notebook.run(f"%%cachedsql {con} --write\nDELETE FROM flights WHERE delay > :least") is None
+    assert notebook.shown.strip() == "written: 2 rows · flights.db"
+    with closing(sqlite3.connect(database)) as fresh:
+        assert fresh.execute("select count(*) from flights").fetchone() == (2,)
+
+
+def test_a_write_needs_an_engine(notebook: Notebook, engine: Engine) -> None:
+    with engine.connect() as connection:
+        notebook["connection"] = connection
+        fault = fault_of(notebook, "%%cachedsql connection --write\nDELETE FROM flights")
+    assert "Engine" in fault
+
+
+def test_write_is_for_writes(notebook: Notebook) -> None:
+    assert "leave it out" in fault_of(notebook, "%%cachedsql db --write\nSELECT * FROM flights")
+    assert "out <<" in fault_of(notebook, "%%cachedsql db out << --write\nDELETE FROM flights")
+    assert len(notebook.run("%%cachedsql db\nSELECT * FROM flights")) == 4
+
+
+# --- verbs ----------------------------------------------------------------------------------------
+
+
+def test_list_and_info(notebook: Notebook) -> None:
+    assert len(notebook.run("%cachedsql list")) == 0
+    notebook["least"] = 0
+    notebook.run(
+        "%%cachedsql db --name delays --tag a --tag b --ttl 1h\nSELECT *\nFROM flights WHERE delay > :least"
+    )
+    row = notebook.run("%cachedsql list").iloc[0]
+    assert (row["name"], row["tags"], row["source"], row["shape"]) == (
+        "delays",
+        "a, b",
+        "flights.db",
+        "2 x 4",
+    )
+    assert row["sql"].startswith("SELECT * FROM flights")
+    for key in (row["key"], "delays"):
+        assert notebook.run(f"%cachedsql info {key}") is None
+        for told in (
+            "flights.db (sqlite)",
+            "name      delays",
+            "a, b",
+            "least",
+            "2 x 4",
+            row["key"],
+            "FROM flights",
+        ):
+            assert told in notebook.shown
+    assert "nosuch" in fault_of(notebook, "%cachedsql info nosuch")
+
+
+def test_a_bare_clear_deletes_nothing(notebook: Notebook) -> None:
+    notebook.run("%cachedsql clear")
+    assert notebook.shown.strip() == "nothing to clear: no entries"
+    notebook.run("%%cachedsql db\nSELECT * FROM flights")
+    notebook.run("%cachedsql clear")
+    assert notebook.shown.startswith("nothing deleted. Stored: 1 entry, ")
+    assert "of queries, from 1 database; clear --all deletes all of it" in notebook.shown
+    assert len(notebook.run("%cachedsql list")) == 1
+
+
+@pytest.mark.parametrize(
+    "filters", ["--all", "--name n", "--tag t", "--source flights.db", "--older-than 0s", "--tag t --name n"]
+)
+def test_clear(notebook: Notebook, filters: str) -> None:
+    notebook.run("%%cachedsql db --name n --tag t\nSELECT * FROM flights")
+    notebook.run("%cachedsql clear --tag other")
+    assert notebook.shown.strip() == "removed nothing: no entry matches"
+    notebook.run(f"%cachedsql clear {filters}")
+    assert notebook.shown.startswith("removed 1 entry (")
+    assert len(notebook.run("%cachedsql list")) == 0
+
+
+def test_clear_by_key(notebook: Notebook) -> None:
+    notebook.run("%%cachedsql db\nSELECT * FROM flights")
+    key = notebook.run("%cachedsql list")["key"][0]
+    notebook.run(f"%cachedsql clear --key {key}")
+    assert notebook.shown.startswith("removed 1 entry (")
+    assert "ab12" in fault_of(notebook, "%cachedsql clear --key ab12")
+    assert "not a time" in fault_of(notebook, "%cachedsql clear --older-than yesterday")
+    assert "--older-than" in fault_of(notebook, "%cachedsql clear --older 7d")
+
+
+def test_stats_and_help(notebook: Notebook) -> None:
+    notebook.run("%%cachedsql db\nSELECT * FROM flights")
+    notebook.run("%%cachedsql db\nSELECT * FROM flights")
+    notebook.run("%cachedsql stats")
+    assert "1 entry, " in notebook.shown
+    assert "1 hit, 1 miss" in notebook.shown
+    for line in ("%cachedsql help", "%cachedsql"):
+        notebook.run(line)
+        assert "--no-store" in notebook.shown
+
+
+# --- faults ---------------------------------------------------------------------------------------
+
+
+def test_an_error_of_the_database(notebook: Notebook) -> None:
+    fault = fault_of(notebook, "%%cachedsql db\nSELECT 'SECRET' FROM flihgts")
+    assert fault == "no such table: flihgts · flights.db"
+    assert "info KEY" in fault_of(notebook, "%cachedsql info")
+
+
+def test_what_ipython_shows_of_an_error(
+    notebook: Notebook, shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines: list[str] = []
+    monkeypatch.setattr(shell, "_showtraceback", lambda _type, _value, stb: lines.extend(stb))
+    fault_of(notebook, "%%cachedsql db\nSELECT * FROM flihgts")
+    assert lines == ["NotebookError: no such table: flihgts · flights.db"]
+
+
+def test_no_password_in_an_error(notebook: Notebook, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PW", "SECRET")
+    pytest.importorskip("psycopg")
+    fault = fault_of(notebook, "%%cachedsql postgresql+psycopg://ann:$PW@127.0.0.1:1/sales\nSELECT 1")
+    assert "SECRET" not in fault
+    assert "ann@127.0.0.1:1/sales" in fault
+
+
+def test_faults_of_the_grammar(notebook: Notebook) -> None:
+    assert "did you mean --refresh?" in fault_of(notebook, "%%cachedsql db --refesh\nSELECT 1")
+    assert "no SQL" in fault_of(notebook, "%%cachedsql db\n   \n")
+    assert "not a time" in fault_of(notebook, "%%cachedsql db --ttl soon\nSELECT * FROM flights")
+
+
+def test_an_interrupt_passes_through(notebook: Notebook, engine: Engine) -> None:
+    from sqlalchemy import event
+
+    def interrupt(*_arguments: Any) -> None:
+        raise KeyboardInterrupt
+
+    event.listen(engine, "before_cursor_execute", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        notebook.run("%%cachedsql db\nSELECT * FROM flights")
+
+
+# --- settings -------------------------------------------------------------------------------------
+
+
+# Its answer depends on the day, so that no token can vouch for it and its age decides.
+DAYS = "%%cachedsql db {}\nSELECT id, date('now') AS today FROM flights"
+
+
+def test_ttl(notebook: Notebook) -> None:
+    notebook.run(DAYS.format("--ttl 30m"))
+    notebook.run(DAYS.format(""))
+    assert "hit · " in notebook.shown
+    assert " · within its ttl of 30 min · " in notebook.shown
+    notebook.run(DAYS.format("--ttl 0s"))
+    assert notebook.shown.startswith("miss: older than its ttl of 0 s · ")
+
+
+def test_the_ttl_of_config(notebook: Notebook) -> None:
+    notebook.run("%config CachedSQLMagics.ttl = 0")
+    notebook.run(DAYS.format(""))
+    notebook.run(DAYS.format(""))
+    assert notebook.shown.startswith("miss: older than its ttl · ")
+    notebook.run("%config CachedSQLMagics.ttl = '30m'")
+    notebook.run(DAYS.format(""))
+    assert notebook.shown.startswith("hit · ")
+    notebook.run("%config CachedSQLMagics.ttl = None")
+    notebook.run(DAYS.format(""))
+    assert notebook.shown.startswith("hit · ")
+
+
+def test_what_was_stored_with_a_ttl_keeps_it(notebook: Notebook) -> None:
+    notebook.run(DAYS.format("--ttl 30m"))
+    notebook.run("%config CachedSQLMagics.ttl = 0")
+    notebook.run(DAYS.format(""))
+    assert notebook.shown.startswith("hit · ")
+
+
+def test_a_bad_ttl_of_config(notebook: Notebook, caplog: pytest.LogCaptureFixture) -> None:
+    notebook.run("%config CachedSQLMagics.ttl = 'soon'")  # traitlets only warns
+    assert "not a time" in caplog.text
+    assert notebook.run("%config CachedSQLMagics.ttl") is None
+
+
+def test_the_documentation(notebook: Notebook) -> None:
+    told = notebook.shell.object_inspect_mime("%%cachedsql")["text/plain"]
+    for word in (
+        "CON",
+        "--ttl",
+        "--refresh",
+        "--no-store",
+        "--params",
+        "--quiet",
+        "--write",
+        "connect ALIAS",
+    ):
+        assert word in told
+
+
+def test_the_line_is_small_and_grey_in_a_browser(notebook: Notebook, shell: InteractiveShell) -> None:
+    from sqlcache_nb.notebook.display import Note
+
+    formatter = shell.display_formatter
+    assert formatter is not None
+    data, _ = formatter.format(Note("a < b"))
+    assert data["text/plain"] == "a < b"
+    assert "a &lt; b" in data["text/html"]
+
+
+def test_a_directory_of_a_pyproject_is_announced_once(
+    notebook: Notebook, isolated: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SQLCACHE_NB_DIR")
+    (isolated / "pyproject.toml").write_text('[tool.sqlcache_nb]\ndir = "answers"\n')
+    notebook.run("%%cachedsql db\nSELECT * FROM flights")
+    assert "pyproject.toml" in notebook.shown
+    assert (isolated / "answers").is_dir()
+    notebook.run("%%cachedsql db\nSELECT * FROM flights")
+    assert "pyproject.toml" not in notebook.shown
+
+
+@pytest.fixture
+def broken(isolated: Path) -> Iterator[Path]:
+    """The cache directory as a file, so that it cannot be used."""
+    (isolated / "cache").write_text("")
+    yield isolated
+    (isolated / "cache").chmod(stat.S_IRWXU)
+
+
+def test_a_cache_that_cannot_be_used_costs_one_line(notebook: Notebook, broken: Path) -> None:
+    assert len(notebook.run("%%cachedsql db\nSELECT * FROM flights")) == 4
+    assert "not cached: " in notebook.shown
+    assert len(notebook.shown.strip().splitlines()) <= 8  # two lines, and the frame as text
+    assert "cachedsql" not in fault_of(notebook, "%cachedsql list")
+
+
+def test_unload_and_load_again(shell: InteractiveShell) -> None:
+    unload_ipython_extension(shell)
+    known = shell.magics_manager.magics
+    assert "cachedsql" not in known["cell"].keys() | known["line"].keys()
+    assert not any(type(each).__name__ == "CachedSQLMagics" for each in shell.configurables)
+    load_ipython_extension(shell)
+    assert "cachedsql" in known["cell"].keys() & known["line"].keys()
+
+
+def test_engines_made_for_urls_are_closed(
+    notebook: Notebook, shell: InteractiveShell, database: Path
+) -> None:
+    notebook.run(f"%%cachedsql sqlite:///{database}\nSELECT * FROM flights")
+    engine = next(iter(shell.magics_manager.registry["CachedSQLMagics"]._connections._engines.values()))
+    unload_ipython_extension(shell)
+    assert engine.pool.checkedin() == 0
+    load_ipython_extension(shell)
+
+
+def test_two_engines_of_one_database_share_answers(notebook: Notebook, database: Path) -> None:
+    other = create_engine(f"sqlite:///{database}")
+    notebook["other"] = other
+    notebook.run("%%cachedsql db\nSELECT * FROM flights")
+    notebook.run("%%cachedsql other\nSELECT * FROM flights")
+    assert notebook.shown.startswith("hit")
+    other.dispose()
+
+
+def test_a_drivers_own_connection(notebook: Notebook) -> None:
+    duckdb = pytest.importorskip("duckdb")
+    with duckdb.connect() as duck:
+        notebook["duck"], notebook["ns"] = duck, [1, 2]
+        frame = notebook.run("%%cachedsql duck\nSELECT [1, 2, 3][:2] AS a WHERE 1 IN :ns")
+        assert [list(items) for items in frame["a"]] == [[1, 2]]
+        assert notebook.shown.startswith("not cached: a raw connection of duckdb")
+
+
+@pytest.fixture
+def server(notebook: Notebook, postgresql_url: str) -> Iterator[Notebook]:
+    """The notebook with a PostgreSQL engine in `pg`, and a table there."""
+    pg = notebook["pg"] = create_engine(postgresql_url)
+    notebook.run(
+        "%%cachedsql pg --write\nCREATE TABLE IF NOT EXISTS orders (id int, note text, tags int[], more jsonb)"
+    )
+    notebook.run("%%cachedsql pg --write\nTRUNCATE orders")
+    rows = """(1, 'a:b%', '{1,2}', '{"k": 1}'), (2, 'c', '{3}', '{"k": 2}')"""
+    notebook.run(f"%%cachedsql pg --write\nINSERT INTO orders VALUES {rows}")
+    assert notebook.shown.startswith("written: 2 rows · ")
+    yield notebook
+    pg.dispose()
+
+
+@pytest.mark.server
+@pytest.mark.parametrize(
+    ("sql", "expected"),
+    [
+        ("SELECT id FROM orders WHERE id IN :ids AND note LIKE '%:%'", [[1]]),
+        ("SELECT id FROM orders WHERE id = ANY(:ids)", [[1], [2]]),
+        ("SELECT id FROM orders WHERE id IN (:none) OR note IN :none", []),
+        ("SELECT id FROM orders WHERE id NOT IN :none AND note NOT IN (:none)", [[1], [2]]),
+        (
+            "SELECT more->:key, :text::int + 1, more ? :key, tags[1:1] FROM orders LIMIT 1",
+            [[1, 6, True, [1]]],
+        ),
+        ("SELECT $$ :no $$, E'\\':no', '12:30'::time::text /* /* */ :no */", [[" :no ", "':no", "12:30:00"]]),
+    ],
+)
+def test_postgresql(server: Notebook, sql: str, expected: list[list[object]]) -> None:
+    server.run("ids, none, key, text = [1, 2], [], 'k', '5'")
+    assert server.run(f"%%cachedsql pg\n{sql}").to_numpy().tolist() == expected
+
+
+@pytest.mark.server
+def test_faults_of_postgresql(server: Notebook) -> None:
+    first, second = fault_of(server, "%%cachedsql pg\nSELECT idd FROM orders").splitlines()
+    assert first.startswith('column "idd" does not exist · ')
+    assert second.startswith("HINT: ")
+
+
+def test_an_adbc_connection(notebook: Notebook, database: Path) -> None:
+    dbapi = pytest.importorskip("adbc_driver_sqlite.dbapi")
+    with dbapi.connect(str(database)) as adbc:
+        notebook["adbc"] = adbc
+        assert len(notebook.run("%%cachedsql adbc\nSELECT * FROM flights WHERE carrier <> ':no'")) == 4
+        assert "flights.db" in notebook.shown
+        notebook["n"] = 1
+        fault = fault_of(notebook, "%%cachedsql adbc\nSELECT * FROM flights WHERE id = :n")
+        assert fault.startswith("parameters need an engine")
+
+
+def test_loading_the_extension_loads_nothing_heavy(shell: InteractiveShell) -> None:
+    code = (
+        "import sys; from IPython.core.interactiveshell import InteractiveShell\n"
+        "InteractiveShell.instance().run_line_magic('load_ext', 'sqlcache_nb')\n"
+        "print(sorted({'pandas', 'sqlalchemy', 'pyarrow', 'diskcache', 'sqlglot'} & sys.modules.keys()))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"

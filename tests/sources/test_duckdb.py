@@ -1,0 +1,156 @@
+"""DuckDB's engines: what a session carries, and what a file does not vouch for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from conftest import SALES, Clock
+from source_contract import QUERY, SourceContract
+from sqlalchemy import Engine, text
+
+from sqlcache_nb import NotCachedWarning, Outcome, QueryCache
+from sqlcache_nb.freshness import Reason
+
+duckdb = pytest.importorskip("duckdb", reason="duckdb is not installed")
+pytest.importorskip("duckdb_sqlalchemy", reason="duckdb-sqlalchemy is not installed")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "sales.duckdb"
+    with duckdb.connect(str(path)) as con:
+        con.register("frame", SALES)
+        con.execute("create table sales as select * from frame")
+    return path
+
+
+@pytest.fixture
+def engine(path: Path, engines: Callable[..., Engine]) -> Engine:
+    return engines(f"duckdb:///{path}")
+
+
+@pytest.fixture
+def write(engine: Engine) -> Callable[[str], None]:
+    def run(sql: str) -> None:
+        with engine.begin() as con:
+            con.execute(text(sql))
+
+    return run
+
+
+class TestEngine(SourceContract):
+    label = "sales.duckdb"
+
+    @pytest.fixture
+    def con(self, engine: Engine) -> Engine:
+        return engine
+
+
+class TestUrl(SourceContract):
+    label = "sales.duckdb"
+
+    @pytest.fixture
+    def con(self, path: Path) -> str:
+        return f"duckdb:///{path}"
+
+
+def test_a_connection_hits_what_its_engine_stored(cache: QueryCache, engine: Engine) -> None:
+    cache.read(QUERY, engine)
+    with engine.connect() as con:
+        assert cache.read(QUERY, con).outcome is Outcome.HIT
+        con.execute(text("select 1"))
+        with pytest.warns(NotCachedWarning, match="in a transaction"):
+            assert cache.read(QUERY, con).outcome is Outcome.BYPASSED
+
+
+@pytest.mark.parametrize(
+    ("statement", "query", "expected"),
+    [
+        ("use dev", "select n from t", [999]),
+        ("set search_path = 'dev'", "select n from t", [999]),
+        ("set default_null_order = 'nulls_first'", "select n from u order by n", [None, 1]),
+    ],
+)
+def test_a_session_that_was_touched_is_another_question(
+    cache: QueryCache,
+    engine: Engine,
+    write: Callable[[str], None],
+    statement: str,
+    query: str,
+    expected: list[Any],
+) -> None:
+    for sql in (
+        "create schema dev",
+        "create table dev.t as select 999 as n",
+        "create table t as select 1 as n",
+    ):
+        write(sql)
+    write("create table u as select unnest([1, null]) as n")
+    cache.read(query, engine)
+    write(statement)
+    for _ in range(2):
+        frame = cache.read(query, engine).frame
+        assert frame["n"].astype(object).where(frame["n"].notna(), None).tolist() == expected
+
+
+def test_temporary_tables_and_attached_databases_are_not_cached(
+    cache: QueryCache, engine: Engine, write: Callable[[str], None], tmp_path: Path
+) -> None:
+    cache.read(QUERY, engine)
+    write("create temp table mine as select 1 as n")
+    with pytest.warns(NotCachedWarning, match="temporary"):
+        cache.read(QUERY, engine)
+    write("drop table mine")
+    write(f"attach '{tmp_path / 'other.duckdb'}' as other")
+    with pytest.warns(NotCachedWarning, match="attached"):
+        cache.read(QUERY, engine)
+
+
+class TestWhatIsOutsideTheFile:
+    def test_files_are_not_vouched_for(
+        self, cache: QueryCache, engine: Engine, write: Callable[[str], None], tmp_path: Path, clock: Clock
+    ) -> None:
+        csv = tmp_path / "x.csv"
+        csv.write_text("n\n1\n")
+        write(f"create view outside as select * from '{csv}'")
+        write(f"create macro through() as table select * from read_csv('{csv}')")
+        queries = [
+            f"select * from '{csv}'",
+            f"select * from read_csv('{csv}')",
+            "select * from outside",
+            "select * from through()",
+        ]
+        for query in queries:
+            assert cache.read(query, engine).outcome is Outcome.MISS
+            hit = cache.read(query, engine)
+            assert (hit.outcome, hit.reason) == (Outcome.HIT, Reason.WITHIN_TTL), query
+        clock.forward(days=1)
+        csv.write_text("n\n2\n")
+        for query in queries:
+            again = cache.read(query, engine)
+            assert (again.reason, again.frame["n"].tolist()) == (Reason.EXPIRED, [2]), query
+
+    def test_a_variable_of_python_is_never_stored(self, cache: QueryCache, engine: Engine) -> None:
+        with engine.connect() as con:
+            con.connection.driver_connection.register("df", pd.DataFrame({"n": [1]}))  # type: ignore[union-attr]
+            con.rollback()
+        with pytest.warns(NotCachedWarning, match="df is not a table|temporary"):
+            assert cache.read("select * from df", engine).outcome is Outcome.BYPASSED
+
+    def test_plain_tables_and_views_over_them_are_vouched_for(
+        self, cache: QueryCache, engine: Engine, write: Callable[[str], None]
+    ) -> None:
+        write("create view northern as select * from sales where region = 'north'")
+        write("create macro double(x) as 2 * x")
+        for query in ("select * from northern", "select double(id) as n from sales", "from sales"):
+            cache.read(query, engine)
+            assert cache.read(query, engine).reason is Reason.FILE_UNCHANGED, query
+
+
+def test_in_memory_databases_have_no_identity(cache: QueryCache, engines: Callable[..., Engine]) -> None:
+    with pytest.warns(NotCachedWarning, match="in-memory"):
+        assert cache.read("select 1 as n", engines("duckdb://")).outcome is Outcome.BYPASSED

@@ -1,0 +1,103 @@
+"""What every store does; a store's own tests subclass it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from sqlcache_nb.entry import Entry, Provenance
+from sqlcache_nb.stores import Removed, Store
+
+START = datetime(2026, 11, 20, 9, 14, tzinfo=UTC)
+
+
+def entry_of(key: str, *, minute: int = 0, **facts: object) -> Entry:
+    """An entry with the facts that matter to a test."""
+    provenance = Provenance(
+        key=key,
+        parts={"statement": "0123456789abcdef"},
+        kind="string",
+        sql="select 1",
+        params={},
+        source="sales.db",
+        dialect="sqlite",
+        tables=("sales",),
+        fetched_at=START + timedelta(minutes=minute),
+        elapsed=1.5,
+        rows=1,
+        columns=1,
+        versions={},
+    )
+    return Entry(provenance, **facts)  # type: ignore[arg-type]  # whatever a test wants to say
+
+
+class StoreContract:
+    """Subclasses give a fixture `store`: an empty one."""
+
+    def test_what_was_written_is_found_and_read(self, store: Store) -> None:
+        written = store.write(entry_of("a" * 64, name="mine", tags=("x",), ttl=60.0), memoryview(b"payload"))
+        found = store.lookup("a" * 64)
+        assert found == written
+        assert store.read(written) == b"payload"
+        assert (written.entry.bytes, written.entry.name, written.entry.tags) == (7, "mine", ("x",))
+
+    def test_an_unknown_key_is_none(self, store: Store) -> None:
+        assert store.lookup("b" * 64) is None
+
+    def test_a_second_write_replaces_row_and_payload(self, store: Store) -> None:
+        first = store.write(entry_of("a" * 64), memoryview(b"old"))
+        second = store.write(entry_of("a" * 64, minute=1), memoryview(b"new payload"))
+        assert store.lookup("a" * 64) == second
+        assert store.read(second) == b"new payload"
+        assert not first.path.exists()
+        assert len(store.entries()) == 1
+        assert store.size() == 11
+
+    def test_a_replaced_generation_reads_as_nothing_and_the_new_one_stays(self, store: Store) -> None:
+        first = store.write(entry_of("a" * 64), memoryview(b"old"))
+        second = store.write(entry_of("a" * 64, minute=1), memoryview(b"new"))
+        assert store.read(first) is None
+        assert store.read(second) == b"new"
+
+    @pytest.mark.parametrize("damage", ["flip", "cut", "empty", "gone"])
+    def test_a_damaged_payload_is_deleted_and_reads_as_nothing(self, store: Store, damage: str) -> None:
+        stored = store.write(entry_of("a" * 64), memoryview(b"payload"))
+        match damage:
+            case "flip":
+                stored.path.write_bytes(b"paxload")
+            case "cut":
+                stored.path.write_bytes(b"payl")
+            case "empty":
+                stored.path.write_bytes(b"")
+            case "gone":
+                stored.path.unlink()
+        assert store.read(stored) is None
+        assert store.lookup("a" * 64) is None
+        assert not stored.path.exists()
+
+    def test_update_changes_the_facts_and_not_the_payload(self, store: Store) -> None:
+        stored = store.write(entry_of("a" * 64), memoryview(b"payload"))
+        store.update(stored.entry.labelled("mine", ("x",)))
+        found = store.lookup("a" * 64)
+        assert found is not None
+        assert (found.entry.name, found.entry.tags, found.path) == ("mine", ("x",), stored.path)
+        assert store.read(found) == b"payload"
+
+    def test_update_leaves_a_newer_generation_alone(self, store: Store) -> None:
+        old = store.write(entry_of("a" * 64), memoryview(b"old"))
+        new = store.write(entry_of("a" * 64, minute=1), memoryview(b"new"))
+        store.update(old.entry.labelled("mine", ()))
+        assert store.lookup("a" * 64) == new
+
+    def test_entries_are_newest_first(self, store: Store) -> None:
+        for minute, key in enumerate("abc"):
+            store.write(entry_of(key * 64, minute=minute), memoryview(b"x"))
+        assert [stored.entry.key[0] for stored in store.entries()] == ["c", "b", "a"]
+
+    def test_delete_counts_what_it_removed(self, store: Store) -> None:
+        for key in "abc":
+            store.write(entry_of(key * 64), memoryview(b"four"))
+        assert store.delete(["a" * 64, "c" * 64, "d" * 64]) == Removed(2, 8)
+        assert [stored.entry.key[0] for stored in store.entries()] == ["b"]
+        assert store.size() == 4

@@ -1,0 +1,227 @@
+"""The store of this machine: layout, privacy, faults, and no pickle."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import sqlite3
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+from oracle import inconsistencies
+from store_contract import StoreContract, entry_of
+
+from sqlcache_nb.errors import StoreError
+from sqlcache_nb.stores.disk import DiskStore, ParquetDisk
+
+KEY = "a" * 64
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    return tmp_path / "store"
+
+
+@pytest.fixture
+def store(directory: Path) -> Iterator[DiskStore]:
+    store = DiskStore(directory)
+    yield store
+    store.close()
+    assert inconsistencies(directory) == []
+
+
+def change_row(directory: Path, statement: str, *values: object) -> None:
+    with closing(sqlite3.connect(directory / "v1" / "cache.db")) as con, con:
+        con.execute(statement, values)
+
+
+class TestContract(StoreContract):
+    """All that any store does."""
+
+
+class TestLayout:
+    def test_everything_is_under_v1_and_git_ignores_it(self, store: DiskStore, directory: Path) -> None:
+        store.write(entry_of(KEY), memoryview(b"payload"))
+        assert sorted(path.name for path in directory.iterdir()) == [".gitignore", "v1"]
+        assert (directory / ".gitignore").read_text() == "*\n"
+
+    def test_another_version_is_left_alone(self, directory: Path) -> None:
+        (directory / "v2").mkdir(parents=True)
+        (directory / "v2" / "anything").write_bytes(b"theirs")
+        DiskStore(directory).close()
+        assert (directory / "v2" / "anything").read_bytes() == b"theirs"
+
+    def test_a_folder_of_somebody_elses_gets_no_gitignore(self, directory: Path) -> None:
+        directory.mkdir()
+        (directory / "thesis.txt").write_text("precious")
+        DiskStore(directory).close()
+        assert not (directory / ".gitignore").exists()
+
+    @pytest.mark.skipif(os.name != "posix", reason="Windows has no such modes")
+    def test_its_owner_alone_can_read_it(self, store: DiskStore, directory: Path) -> None:
+        stored = store.write(entry_of(KEY), memoryview(b"payload"))
+        modes = {path: stat.S_IMODE(path.stat().st_mode) for path in (directory, *directory.rglob("*"))}
+        assert modes[directory] == modes[directory / "v1"] == 0o700
+        assert modes[directory / "v1" / "cache.db"] == modes[stored.path] == 0o600
+
+    def test_row_and_payload_survive_a_new_process(self, store: DiskStore, directory: Path) -> None:
+        store.write(entry_of(KEY), memoryview(b"payload"))
+        code = (
+            "import sys; from sqlcache_nb.stores.disk import DiskStore; store = DiskStore(sys.argv[1]);"
+            "print(store.read(store.lookup('a' * 64)))"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", code, str(directory)], capture_output=True, text=True, check=True
+        )
+        assert done.stdout.strip() == "b'payload'"
+
+
+class TestNoPickle:
+    def test_keys_are_plain_text(self, tmp_path: Path) -> None:
+        disk = ParquetDisk(str(tmp_path))
+        with pytest.raises(TypeError, match="keys are str"):
+            disk.put(("a", 1))
+        with pytest.raises(ValueError, match="did not write"):
+            disk.get(pickle.dumps("a"), raw=0)
+
+    def test_a_poisoned_row_runs_no_code_and_is_a_miss(self, store: DiskStore, directory: Path) -> None:
+        class Poison:
+            def __reduce__(self) -> tuple[object, tuple[str]]:
+                return Path.touch, (directory / "ran",)  # type: ignore[return-value]
+
+        stored = store.write(entry_of(KEY), memoryview(b"payload"))
+        poison = pickle.dumps(Poison())
+        for mode in (1, 4):
+            change_row(directory, "UPDATE Cache SET mode = ?, value = ?, filename = NULL", mode, poison)
+            assert store.lookup(KEY) is None
+            assert store.entries() == []
+        assert not (directory / "ran").exists()
+        store.delete([KEY])
+        stored.path.unlink()
+
+    @pytest.mark.parametrize(
+        "filename", ["../../secret", "/etc/passwd", "v1/../x.parquet", "ab/cd.parquet", ""]
+    )
+    def test_a_file_name_that_leaves_the_directory_is_a_miss(
+        self, store: DiskStore, directory: Path, filename: str
+    ) -> None:
+        stored = store.write(entry_of(KEY), memoryview(b"payload"))
+        change_row(directory, "UPDATE Cache SET filename = ?", filename)
+        assert store.lookup(KEY) is None
+        store.delete([KEY])
+        stored.path.unlink()
+
+    def test_deleting_a_row_that_points_outside_deletes_nothing_there(
+        self, store: DiskStore, directory: Path
+    ) -> None:
+        victim = directory.parent / "victim.parquet"
+        victim.write_bytes(b"precious")
+        stored = store.write(entry_of(KEY), memoryview(b"payload"))
+        change_row(directory, "UPDATE Cache SET filename = '../../victim.parquet'")
+        store.delete([KEY])
+        assert victim.read_bytes() == b"precious"
+        stored.path.unlink()
+
+
+class TestDamage:
+    @pytest.mark.parametrize("value", ["", "{", "[]", "null", '{"format": 1}', '{"format": 99}'])
+    def test_an_entry_that_cannot_be_read_is_a_miss(
+        self, store: DiskStore, directory: Path, value: str
+    ) -> None:
+        stored = store.write(entry_of(KEY), memoryview(b"payload"))
+        change_row(directory, "UPDATE Cache SET value = ?", value)
+        assert store.lookup(KEY) is None
+        assert store.entries() == []
+        assert stored.path.exists()  # left alone: it may be another version's
+        change_row(directory, "UPDATE Cache SET value = ?", stored.entry.to_json())
+
+    def test_the_entry_is_json_in_the_row(self, store: DiskStore, directory: Path) -> None:
+        store.write(entry_of(KEY, ttl=float("inf")), memoryview(b"payload"))
+        with closing(sqlite3.connect(directory / "v1" / "cache.db")) as con:
+            ((value,),) = con.execute("SELECT value FROM Cache").fetchall()
+        entry = json.loads(value)
+        assert (entry["ttl"], entry["provenance"]["key"], entry["format"]) == ("forever", KEY, 1)
+
+
+class TestFaults:
+    def test_a_corrupt_database_is_a_store_error_and_stays_as_it_is(self, directory: Path) -> None:
+        store = DiskStore(directory)
+        stored = store.write(entry_of(KEY), memoryview(b"payload"))
+        store.close()
+        database = directory / "v1" / "cache.db"
+        for leftover in database.parent.glob("cache.db-*"):
+            leftover.unlink()
+        database.write_bytes(b"not a database at all" * 100)
+        with pytest.raises(StoreError, match="cannot be used"):
+            DiskStore(directory)
+        assert stored.path.read_bytes() == b"payload"
+        assert database.read_bytes().startswith(b"not a database")
+
+    def test_a_directory_that_cannot_be_made_is_a_store_error(self, tmp_path: Path) -> None:
+        (tmp_path / "file").write_text("in the way")
+        with pytest.raises(StoreError, match="SQLCACHE_NB_DIR"):
+            DiskStore(tmp_path / "file" / "cache")
+
+    @pytest.mark.skipif(os.name != "posix", reason="needs a limit on the size of files, which POSIX has")
+    def test_a_full_disk_is_a_store_error_and_leaves_no_part_of_a_file(self, directory: Path) -> None:
+        DiskStore(directory).close()
+        done = subprocess.run(
+            [sys.executable, "-c", WRITE_OVER_THE_LIMIT, str(directory)],
+            capture_output=True,
+            text=True,
+            check=True,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1]), *sys.path])},
+        )
+        assert done.stdout.strip() == "StoreError"
+        assert list(directory.rglob("*.parquet")) == []
+        assert inconsistencies(directory) == []
+
+    @pytest.mark.skipif(not hasattr(os, "setuid"), reason="needs another user, which POSIX has")
+    def test_a_read_only_directory_is_a_store_error(self, directory: Path) -> None:
+        DiskStore(directory).close()
+        for path in (directory, directory / "v1"):
+            path.chmod(0o555)
+        try:
+            with as_nobody(directory), pytest.raises(StoreError, match="cannot be used"):
+                DiskStore(directory)
+        finally:
+            for path in (directory, directory / "v1"):
+                path.chmod(0o700)
+
+
+WRITE_OVER_THE_LIMIT = """
+import resource, signal, sys
+from sqlcache_nb.errors import StoreError
+from sqlcache_nb.stores.disk import DiskStore
+from store_contract import entry_of
+
+store = DiskStore(sys.argv[1])
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, resource.RLIM_INFINITY))
+try:
+    store.write(entry_of("a" * 64), memoryview(bytes(2**21)))
+except StoreError as fault:
+    print(type(fault).__name__)
+"""
+
+
+@contextmanager
+def as_nobody(directory: Path) -> Iterator[None]:
+    """For as long as it lasts this process may do what any user may: root may write anywhere."""
+    if os.geteuid() != 0:
+        yield
+        return
+    for folder in directory.parents:  # the way to the directory must be open to others
+        if folder.stat().st_uid == 0 and len(folder.parts) > 2:
+            folder.chmod(folder.stat().st_mode | 0o055)
+    os.seteuid(65_534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)

@@ -1,0 +1,252 @@
+"""The words for outcomes, ages, sizes, times and counts."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sqlcache_nb import report
+from sqlcache_nb.config import Config
+from sqlcache_nb.entry import Entry, Provenance
+from sqlcache_nb.freshness import Reason
+from sqlcache_nb.result import Outcome, Result
+
+FETCHED = datetime(2026, 11, 20, 9, 14, tzinfo=UTC)
+NOW = FETCHED + timedelta(hours=2, minutes=5)
+LOCAL = f"{FETCHED.astimezone():%Y-%m-%d %H:%M}"
+
+ENTRY = Entry(
+    provenance=Provenance(
+        key="ab12cd34" + "0" * 56,
+        parts={},
+        kind="text",
+        sql="select * from flights",
+        params={},
+        source="flights.db",
+        dialect="sqlite",
+        tables=("flights",),
+        fetched_at=FETCHED,
+        elapsed=18.4,
+        rows=336_776,
+        columns=19,
+        versions={},
+    ),
+    checksum="",
+    bytes=10,
+)
+
+
+def frame() -> pd.DataFrame:
+    return pd.DataFrame({"a": [1, 2, 3]})
+
+
+def line_of(
+    outcome: Outcome,
+    reason: Reason,
+    entry: Entry | None = ENTRY,
+    elapsed: float | None = 18.4,
+    detail: str = "",
+) -> str:
+    result = Result(outcome, reason, "flights.db", frame, detail=detail, entry=entry, elapsed=elapsed)
+    return report.line(result, now=NOW)
+
+
+def test_a_hit() -> None:
+    assert line_of(Outcome.HIT, Reason.FILE_UNCHANGED, elapsed=None) == (
+        f"hit · fetched {LOCAL} (2 h ago) · file unchanged · flights.db · 336,776 x 19 · took 18.4 s · ab12cd34"
+    )
+
+
+@pytest.mark.parametrize(
+    ("reason", "ttl", "says"),
+    [
+        (Reason.WITHIN_TTL, None, "within its ttl"),
+        (Reason.WITHIN_TTL, 86_400.0, "within its ttl of 1 day"),
+        (Reason.WITHIN_TTL, math.inf, "fresh forever"),
+        (Reason.WITHIN_TTL, 3_600.0, "within the ttl given"),
+        (Reason.LOADED, None, "loaded as it was stored"),
+    ],
+)
+def test_why_a_hit(reason: Reason, ttl: float | None, says: str) -> None:
+    assert f" · {says} · " in line_of(Outcome.HIT, reason, replace(ENTRY, ttl=ttl), None)
+
+
+@pytest.mark.parametrize(
+    ("reason", "ttl", "says"),
+    [
+        (Reason.FIRST_TIME, None, "first time"),
+        (Reason.FILE_CHANGED, None, "file changed"),
+        (Reason.EXPIRED, 3_600.0, "older than its ttl of 1 h"),
+        (Reason.EXPIRED, None, "older than its ttl"),
+        (Reason.DAMAGED, None, "the stored file was damaged"),
+        (Reason.FROM_FUTURE, None, "fetched in the future"),
+    ],
+)
+def test_a_miss_says_why(reason: Reason, ttl: float | None, says: str) -> None:
+    line = line_of(Outcome.MISS, reason, replace(ENTRY, ttl=ttl))
+    assert line == f"miss: {says} · flights.db · 336,776 x 19 · took 18.4 s · ab12cd34"
+
+
+def test_what_asks_for_the_time_is_fresh_for_an_hour() -> None:
+    line = line_of(Outcome.MISS, Reason.EXPIRED, replace(ENTRY, ttl=86_400.0, volatile=True))
+    assert "older than its ttl of 1 h ·" in line
+
+
+def test_a_refresh() -> None:
+    line = line_of(Outcome.REFRESHED, Reason.ASKED)
+    assert line == "refreshed · flights.db · 336,776 x 19 · took 18.4 s · ab12cd34"
+
+
+def test_a_bypass_says_why() -> None:
+    line = line_of(Outcome.BYPASSED, Reason.REFUSED, None, 0.012, "several statements\nat once")
+    assert line == "not cached: several statements at once · flights.db · 3 x 1 · took 12 ms"
+
+
+def test_chunks_have_no_shape() -> None:
+    chunks = Result(Outcome.BYPASSED, Reason.REFUSED, "flights.db", lambda: iter([frame()]), detail="chunks")
+    assert report.line(chunks, now=NOW) == "not cached: chunks · flights.db"
+
+
+@given(st.sampled_from(Outcome), st.sampled_from(Reason), st.text(), st.floats(0, 1e9))
+def test_a_line_is_one_line(outcome: Outcome, reason: Reason, detail: str, elapsed: float) -> None:
+    entry = None if outcome is Outcome.BYPASSED else ENTRY
+    line = line_of(outcome, reason, entry, elapsed, detail)
+    assert len(line.splitlines()) == 1
+    assert "flights.db" in line
+
+
+@pytest.mark.parametrize(
+    ("seconds", "says"),
+    [
+        (0, "0 s"),
+        (0.0004, "under 1 ms"),
+        (0.0014, "1 ms"),
+        (0.9994, "999 ms"),
+        (0.9996, "1 s"),
+        (18.44, "18.4 s"),
+        (30, "30 s"),
+        (59.96, "1 min"),
+        (95, "1 min 35 s"),
+        (3_599.7, "1 h"),
+        (3_600, "1 h"),
+        (5_400, "1 h 30 min"),
+        (86_399, "1 day"),
+        (86_400, "1 day"),
+        (90_000, "1 day 1 h"),
+        (604_800, "7 days"),
+        (math.inf, "forever"),
+    ],
+)
+def test_durations(seconds: float, says: str) -> None:
+    assert report.duration(seconds) == says
+
+
+SECONDS_OF = {"ms": 0.001, "s": 1, "min": 60, "h": 3_600, "day": 86_400, "days": 86_400}
+
+
+def seconds_in(text: str) -> float:
+    words = text.replace(",", "").split()
+    return sum(float(number) * SECONDS_OF[unit] for number, unit in zip(words[::2], words[1::2], strict=True))
+
+
+@given(st.floats(0.001, 1e10))
+def test_durations_are_right_to_four_percent(seconds: float) -> None:
+    # The worst is 1.5 ms; an hour is said to the minute, a day to the hour.
+    bound = 0.34 if seconds < 0.01 else 0.04
+    assert seconds_in(report.duration(seconds)) == pytest.approx(seconds, rel=bound)
+
+
+@given(st.floats(0, 1e10))
+def test_ages_are_rounded_down_by_less_than_a_unit(seconds: float) -> None:
+    said = report.age(seconds)
+    assert 0 <= seconds - seconds_in(said) < SECONDS_OF[said.split()[1]]
+
+
+def test_ages() -> None:
+    assert [report.ago(seconds) for seconds in (-5, 2, 61, 7_300, 200_000)] == [
+        "in the future",
+        "just now",
+        "1 min ago",
+        "2 h ago",
+        "2 days ago",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("number", "says"),
+    [
+        (0, "0 bytes"),
+        (1, "1 byte"),
+        (999, "999 bytes"),
+        (1_250, "1.2 kB"),
+        (999_960, "1.0 MB"),
+        (84_200_000, "84.2 MB"),
+        (3_000_000_000, "3.0 GB"),
+        (5_000_000_000_000_000, "5,000.0 TB"),
+    ],
+)
+def test_sizes(number: int, says: str) -> None:
+    assert report.size(number) == says
+
+
+@pytest.mark.parametrize(
+    ("number", "noun", "says"),
+    [
+        (1, "entry", "1 entry"),
+        (0, "entry", "0 entries"),
+        (1_234, "query", "1,234 queries"),
+        (2, "day", "2 days"),
+        (2, "miss", "2 misses"),
+    ],
+)
+def test_counts(number: int, noun: str, says: str) -> None:
+    assert report.count(number, noun) == says
+
+
+def test_what_the_verbs_say() -> None:
+    assert report.removed(1, 10) == "removed 1 entry (10 bytes)"
+    assert report.removed(0, 0) == "removed nothing: no entry matches"
+    assert report.nothing_cleared(2, 84_200_000, 5_400.0, 1) == (
+        "nothing deleted. Stored: 2 entries, 84.2 MB, 1 h 30 min of queries, from 1 database; "
+        "clear --all deletes all of it"
+    )
+    assert report.nothing_cleared(0, 0, 0.0, 0) == "nothing to clear: no entries"
+    assert report.written(1, "flights.db") == "written: 1 row · flights.db"
+    assert report.written(-1, "flights.db") == "written · flights.db"
+    assert report.outcomes(1, 2, 3, 4) == "1 hit, 2 misses, 3 refreshed, 4 not cached"
+
+
+def test_the_announcement_names_who_chose_the_directory() -> None:
+    config = Config(directory=Path("answers"), pyproject=Path("pyproject.toml"))
+    assert report.announcement(config) == "results are kept in answers, as pyproject.toml says"
+    assert report.announcement(replace(config, pyproject=None)) is None
+
+
+@pytest.mark.parametrize(
+    ("entry", "says"),
+    [
+        (replace(ENTRY, exact=True), "as long as the database file is unchanged"),
+        (ENTRY, "for the default ttl"),
+        (replace(ENTRY, ttl=math.inf), "forever"),
+        (replace(ENTRY, ttl=3_600.0), "for 1 h"),
+    ],
+)
+def test_up_to_when_an_entry_is_served(entry: Entry, says: str) -> None:
+    assert report.fresh_while(entry) == says
+
+
+def test_importing_the_words_loads_neither_pandas_nor_ipython() -> None:
+    code = (
+        "import sys, sqlcache_nb.report; print(sorted({'pandas', 'IPython', 'pyarrow'} & sys.modules.keys()))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"
