@@ -248,7 +248,8 @@ class QueryCache(Inventory):
             return Reason.DAMAGED
         entry = stored.entry.labelled(options.name, options.tags)
         if entry != stored.entry:
-            store.update(entry)
+            with suppress(StoreError):  # a directory that cannot be written can still be read
+                store.update(entry)
         return Result(
             Outcome.HIT, verdict.reason, question.label, lambda: payload.frame, "", entry, stored.path
         )

@@ -38,7 +38,7 @@ class Catalog:
     Args:
         tables: plain tables of the file, in lower case.
         definitions: SQL behind views and macros, by name in lower case; "" for what cannot be seen
-            through (a virtual table).
+            through (a virtual table, a function written in Python).
     """
 
     tables: frozenset[str] = frozenset()
@@ -200,7 +200,11 @@ def _seen_through(
     tables = {table.lower() for table in facts.tables}
     called = {word.text for word in words if word.before == "("}
     for name in sorted((tables | called) - seen):
-        if definition := catalog.definitions.get(name):
+        definition = catalog.definitions.get(name)
+        if definition == "":
+            told = f"the statement calls {name}, whose code has no identity" if name in called else ""
+            facts = replace(facts, covered=False, refusal=facts.refusal or told)
+        elif definition is not None:
             behind = _examine(definition, dialect, catalog, seen | {name})
             facts = replace(
                 facts,
@@ -211,7 +215,7 @@ def _seen_through(
             )
         elif name in tables and name not in catalog.tables:
             facts = replace(facts, covered=False)
-            if dialect == "duckdb" and name not in catalog.definitions and name.isidentifier():
+            if dialect == "duckdb" and name.isidentifier():
                 # DuckDB would look for a Python variable of that name, whose content has no identity.
                 facts = replace(facts, refusal=facts.refusal or f"{name} is not a table of the database")
     return facts

@@ -29,13 +29,8 @@ _URL_PASSWORD = re.compile(r"(://[^\s:/@'\"]*:)([^\s'\"]*)(@)")
 # Objects of the transport, which do not change rows and have no canonical form.
 _TRANSPORT = frozenset({"ssl", "ssl_context", "sslcontext"})
 _ADDRESS = frozenset({"host", "hostaddr", "port", "pghost", "pghostaddr", "pgport"})
-_HARMLESS_IN_SQLITE = (
-    "check_same_thread",
-    "timeout",
-    "isolation_level",
-    "cached_statements",
-    "uri",
-    "autocommit",
+_HARMLESS_IN_SQLITE = frozenset(
+    "autocommit cached_statements check_same_thread detect_types isolation_level timeout uri".split()
 )
 # They name a file elsewhere that may say anything.
 _INDIRECT = frozenset({"service", "read_default_file", "read_default_group"})
@@ -136,7 +131,7 @@ def from_connect_args(url: URL, arguments: tuple[Any, ...], keywords: Mapping[st
         dialect,
         driver,
         # Arguments given beside the URL win over it, as they do in the driver.
-        user=str(keywords.get("user") or url.username or getpass.getuser()),
+        user=str(keywords.get("user") or url.username or _user_of_this_process()),
         host=str(keywords.get("host") or url.host or "") or None,
         port=keywords.get("port") or url.port,
         database=str(keywords.get("dbname") or keywords.get("database") or url.database or "") or None,
@@ -145,15 +140,16 @@ def from_connect_args(url: URL, arguments: tuple[Any, ...], keywords: Mapping[st
 
 
 def file_options(dialect: str, keywords: Mapping[str, Any]) -> dict[str, object]:
-    """The connect arguments of a database file that may change rows, worded as a live connection is."""
-    options = _options(keywords)
-    if dialect == "sqlite":
-        for name in _HARMLESS_IN_SQLITE:
-            options.pop(name, None)
-        # sqlite3.PARSE_DECLTYPES and PARSE_COLNAMES
-        flags = options.pop("detect_types", 0)
-        options["detect_types"] = [bool(flags & 1), bool(flags & 2)] if isinstance(flags, int) else flags
-    return options
+    """The connect arguments of a database file that may change rows.
+
+    Raises:
+        NotCacheable: values are converted by code that has no identity.
+    """
+    if dialect != "sqlite":
+        return _options(keywords)
+    if keywords.get("detect_types"):
+        raise NotCacheable("the connection converts values (detect_types) by code that has no identity")
+    return {name: value for name, value in _options(keywords).items() if name not in _HARMLESS_IN_SQLITE}
 
 
 def file_identity(dialect: str, driver: str, path: str | None, **options: object) -> SourceIdentity:
@@ -165,6 +161,13 @@ def file_identity(dialect: str, driver: str, path: str | None, **options: object
     if not path:
         raise NotCacheable("an in-memory database has no identity")
     return SourceIdentity(dialect, driver, files=(os.path.realpath(path),), options=options)
+
+
+def _user_of_this_process() -> str:
+    try:
+        return getpass.getuser()  # whom a driver asks for where nobody is named
+    except (ImportError, KeyError, OSError):  # a user id without a name, as containers have
+        return ""
 
 
 def _database_path(

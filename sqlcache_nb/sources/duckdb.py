@@ -21,6 +21,7 @@ SELECT current_database(), current_schema(),
      + (SELECT count(*) FROM duckdb_views() WHERE temporary AND NOT internal)
 """
 _SETTINGS = "SELECT name, value FROM duckdb_settings()"
+_FUNCTIONS = "SELECT lower(function_name), any_value(macro_definition), bool_and(internal) FROM duckdb_functions() GROUP BY 1"
 # They change how a query runs, and not what it answers.
 _HARMLESS = frozenset(
     """access_mode custom_user_agent enable_logging enable_profiling enable_progress_bar enable_progress_bar_print external_threads
@@ -86,8 +87,19 @@ def catalog(execute: Execute) -> Catalog:
     """
     tables = execute("SELECT lower(table_name) FROM duckdb_tables() WHERE NOT temporary")
     views = execute("SELECT lower(view_name), sql FROM duckdb_views() WHERE NOT internal")
-    macros = execute(
-        "SELECT lower(function_name), 'SELECT ' || macro_definition FROM duckdb_functions() "
-        "WHERE NOT internal AND macro_definition IS NOT NULL"
-    )
-    return Catalog(frozenset(row[0] for row in tables), dict([*views, *macros]))
+    # A function that a new session does not have is Python's, or an extension's.
+    functions = [
+        (str(name), f"SELECT {definition}" if definition else "")
+        for name, definition, internal in execute(_FUNCTIONS)
+        if not internal or name not in _plain_functions()
+    ]
+    return Catalog(frozenset(row[0] for row in tables), dict([*views, *functions]))
+
+
+@cache
+def _plain_functions() -> frozenset[str]:
+    """The functions that every session has."""
+    import duckdb
+
+    with closing(duckdb.connect(":memory:")) as con:
+        return frozenset(name for name, _, _ in con.execute(_FUNCTIONS).fetchall())

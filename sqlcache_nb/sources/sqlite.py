@@ -19,6 +19,11 @@ Execute = Callable[[str], Iterable[Any]]
 
 _PROBE = "SQLCACHE_NB_PROBE"
 _FUNCTIONS = "SELECT name, narg FROM pragma_function_list WHERE NOT builtin"
+# case_sensitive_like can only be seen by what it does.
+_SETTINGS = """
+SELECT 'a' NOT LIKE 'A', full_column_names, short_column_names, reverse_unordered_selects
+FROM pragma_full_column_names, pragma_short_column_names, pragma_reverse_unordered_selects
+"""
 _COLLATIONS = "SELECT name FROM pragma_collation_list"
 # What SQLAlchemy adds to each connection of its own.
 _OF_SQLALCHEMY = frozenset({("regexp", 2), ("floor", 1)})
@@ -44,7 +49,8 @@ def identify(con: sqlite3.Connection, driver: str = "sqlite3") -> SourceIdentity
         _check_code(
             con.execute, _plain_functions() | (_OF_SQLALCHEMY if driver == "pysqlite" else frozenset())
         )
-        return file_identity("sqlite", driver, path, detect_types=_detect_types(con))
+        _check_conversion(con)
+        return file_identity("sqlite", driver, path)
     except sqlite3.Error as fault:  # closed, locked, of another thread: pandas will meet it, too
         raise NotCacheable(f"the connection does not answer: {fault}") from fault
 
@@ -77,6 +83,8 @@ def check_session(execute: Execute) -> str:
     path: str = files.pop("main", "")
     if files.pop("temp", None) is not None and list(execute("SELECT 1 FROM sqlite_temp_master LIMIT 1")):
         raise NotCacheable("the connection has temporary tables, which only it can see")
+    if [tuple(row) for row in execute(_SETTINGS)] != [(0, 0, 1, 0)]:
+        raise NotCacheable("the connection has settings (PRAGMA) of its own that change rows")
     if files:
         raise NotCacheable(f"the connection has attached databases ({', '.join(sorted(files))})")
     return path
@@ -113,20 +121,20 @@ def _plain_functions() -> frozenset[tuple[str, int]]:
         return frozenset((name, arguments) for name, arguments in con.execute(_FUNCTIONS))
 
 
-def _detect_types(con: sqlite3.Connection) -> list[bool]:
-    """Whether the connection converts by declared types, and by column names.
+def _check_conversion(con: sqlite3.Connection) -> None:
+    """Refuse a connection that converts values by registered functions.
 
-    No attribute tells, and both change the Python values of the same column: so a value of a type that
-    only this module converts is read once. Nothing stays behind.
+    No attribute tells `detect_types`: so a value of a type that only this module converts is read once,
+    by its declared type and by its column's name. Nothing stays behind.
     """
     sqlite3.register_converter(_PROBE, lambda value: True)
     con.execute("SAVEPOINT sqlcache_nb")
     try:
         con.execute(f"CREATE TEMP TABLE sqlcache_nb_probe (x {_PROBE})")
         con.execute("INSERT INTO sqlcache_nb_probe VALUES (0)")
-        (by_type,) = con.execute("SELECT x FROM sqlcache_nb_probe").fetchone()
-        (by_name,) = con.execute(f'SELECT 0 AS "x [{_PROBE}]"').fetchone()
+        rows = con.execute(f'SELECT x, 0 AS "x [{_PROBE}]" FROM sqlcache_nb_probe').fetchall()  # noqa: S608  # ours
     finally:
         con.execute("ROLLBACK TO sqlcache_nb")
         con.execute("RELEASE sqlcache_nb")
-    return [by_type is True, by_name is True]
+    if rows != [(0, 0)]:
+        raise NotCacheable("the connection converts values (detect_types) by code that has no identity")

@@ -141,6 +141,13 @@ class TestWhatIsOutsideTheFile:
         with pytest.warns(NotCachedWarning, match="df is not a table|temporary"):
             assert cache.read("select * from df", engine).outcome is Outcome.BYPASSED
 
+    def test_a_function_of_python_is_never_stored(self, cache: QueryCache, engine: Engine) -> None:
+        with engine.connect() as con:
+            raw: Any = con.connection.driver_connection
+            raw.create_function("shout", str.upper, [str], str)
+        with pytest.warns(NotCachedWarning, match="shout"):
+            assert cache.read("select shout(region) as r from sales", engine).outcome is Outcome.BYPASSED
+
     def test_plain_tables_and_views_over_them_are_vouched_for(
         self, cache: QueryCache, engine: Engine, write: Callable[[str], None]
     ) -> None:

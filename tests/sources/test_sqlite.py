@@ -5,11 +5,11 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from datetime import date
 from pathlib import Path
 
 import pytest
 from source_contract import QUERY, SourceContract
+from sqlalchemy import Engine
 
 from sqlcache_nb import NotCachedWarning, Outcome, QueryCache
 from sqlcache_nb.sources import describe
@@ -54,6 +54,15 @@ def with_collation(con: sqlite3.Connection) -> None:
     con.create_collation("backwards", lambda a, b: (a < b) - (a > b))
 
 
+def with_case_sensitive_like(con: sqlite3.Connection) -> None:
+    con.execute("pragma case_sensitive_like = on")
+
+
+def with_long_names(con: sqlite3.Connection) -> None:
+    con.execute("pragma full_column_names = on")
+    con.execute("pragma short_column_names = off")
+
+
 def with_uncommitted_rows(con: sqlite3.Connection) -> None:
     con.execute("update sales set amount = 0")
 
@@ -68,6 +77,8 @@ def with_uncommitted_rows(con: sqlite3.Connection) -> None:
         (with_function, "functions of its own"),
         (with_overridden_function, "functions of its own"),
         (with_collation, "collations of its own"),
+        (with_case_sensitive_like, "settings"),
+        (with_long_names, "settings"),
         (with_uncommitted_rows, "in a transaction"),
     ],
 )
@@ -88,23 +99,16 @@ def test_looking_leaves_nothing_behind(cache: QueryCache, con: sqlite3.Connectio
     assert con.execute("select * from sqlite_temp_master").fetchall() == []
 
 
-@pytest.mark.parametrize("detect_types", [0, sqlite3.PARSE_DECLTYPES, sqlite3.PARSE_COLNAMES])
-def test_detected_types_are_part_of_the_question(
-    cache: QueryCache, tmp_path: Path, detect_types: int
+@pytest.mark.parametrize("detect_types", [sqlite3.PARSE_DECLTYPES, sqlite3.PARSE_COLNAMES])
+def test_converted_values_are_not_cached(
+    cache: QueryCache, sales_db: Path, detect_types: int, engines: Callable[..., Engine]
 ) -> None:
-    """No attribute tells `detect_types`, and a DATE column is a text or a date by it."""
-    path = tmp_path / "days.db"
-    with closing(sqlite3.connect(path)) as con, con:
-        con.execute("create table days (day MYDATE)")
-        con.execute("insert into days values ('2024-01-01')")
-    sqlite3.register_converter("MYDATE", lambda value: date.fromisoformat(value.decode()))
-    for options, expected in [
-        (0, "2024-01-01"),
-        (detect_types, date(2024, 1, 1) if detect_types == sqlite3.PARSE_DECLTYPES else "2024-01-01"),
-    ]:
-        with closing(sqlite3.connect(path, detect_types=options)) as con:
-            frames = [cache.read_sql("select day from days", con) for _ in range(2)]
-        assert [frame["day"].tolist() for frame in frames] == [[expected]] * 2
+    """No attribute tells `detect_types`, and a column is a text or a date by it."""
+    raw = sqlite3.connect(sales_db, detect_types=detect_types)
+    with closing(raw) as con, pytest.warns(NotCachedWarning, match="detect_types"):
+        assert cache.read(QUERY, con).outcome is Outcome.BYPASSED
+    engine = engines(f"sqlite:///{sales_db}", connect_args={"detect_types": detect_types})
+    assert cache.read(QUERY, engine).outcome is Outcome.BYPASSED
 
 
 def test_a_closed_connection_fails_as_with_pandas(cache: QueryCache, sales_db: Path) -> None:
