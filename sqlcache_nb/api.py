@@ -3,12 +3,28 @@
 from __future__ import annotations
 
 import threading
-from typing import Any, Literal
+from collections.abc import Iterator
+from typing import Any, Literal, TypedDict, Unpack, overload
 
+from pandas import DataFrame
 from pandas.api.extensions import no_default
 
 from sqlcache_nb.cache import QueryCache
 from sqlcache_nb.freshness import Ttl
+
+
+class _Options(TypedDict, total=False):
+    """The keywords that pandas does not have, for the overloads."""
+
+    ttl: Ttl | None
+    refresh: bool
+    no_store: bool
+    validate: Literal["auto", False]
+    name: str | None
+    tag: str | list[str] | tuple[str, ...] | None
+    source_name: str | None
+    cache: QueryCache | None
+
 
 _lock = threading.Lock()
 _default: list[QueryCache] = []
@@ -30,6 +46,35 @@ def default_cache() -> QueryCache:
         return _default[0]
 
 
+@overload
+def cached_read_sql(
+    sql: Any,
+    con: Any,
+    index_col: str | list[str] | None = ...,
+    coerce_float: bool = ...,
+    params: Any = ...,
+    parse_dates: Any = ...,
+    columns: list[str] | None = ...,
+    chunksize: None = ...,
+    dtype_backend: Any = ...,
+    dtype: Any = ...,
+    **options: Unpack[_Options],
+) -> DataFrame: ...
+@overload
+def cached_read_sql(
+    sql: Any,
+    con: Any,
+    index_col: str | list[str] | None = ...,
+    coerce_float: bool = ...,
+    params: Any = ...,
+    parse_dates: Any = ...,
+    columns: list[str] | None = ...,
+    *,
+    chunksize: int,
+    dtype_backend: Any = ...,
+    dtype: Any = ...,
+    **options: Unpack[_Options],
+) -> Iterator[DataFrame]: ...
 def cached_read_sql(
     sql: Any,
     con: Any,

@@ -8,9 +8,11 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
+
+from sqlcache_nb.catalog import Catalog
 
 if TYPE_CHECKING:
     from sqlglot import exp
@@ -29,20 +31,6 @@ class Kind(StrEnum):
     """More than one statement."""
     UNKNOWN = "unknown"
     """Could not be parsed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Catalog:
-    """What the names in a database file stand for.
-
-    Args:
-        tables: plain tables of the file, in lower case.
-        definitions: SQL behind views and macros, by name in lower case; "" for what cannot be seen
-            through (a virtual table, a function written in Python).
-    """
-
-    tables: frozenset[str] = frozenset()
-    definitions: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

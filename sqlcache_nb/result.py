@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlcache_nb.freshness import Reason
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from sqlcache_nb.entry import Entry
 
 
@@ -54,15 +52,15 @@ class Result:
     outcome: Outcome
     reason: Reason
     source: str
-    load: Callable[[], pd.DataFrame | Iterator[pd.DataFrame]]
+    load: Callable[[], Any]
     detail: str = ""
     entry: Entry | None = None
     path: Path | None = None
     elapsed: float | None = None
 
     @cached_property
-    def frame(self) -> pd.DataFrame | Iterator[pd.DataFrame]:
-        """The frame, decoded at the first look; an iterator of frames where a chunksize was given."""
+    def frame(self) -> Any:
+        """The DataFrame, decoded at the first look; an iterator of DataFrames where a chunksize was given."""
         return self.load()
 
     @property

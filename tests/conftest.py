@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from oracle import inconsistencies
 from sqlalchemy import Engine, create_engine, event
 
 from sqlcache_nb import QueryCache
+from tests.oracle import inconsistencies
 
 SALES = pd.DataFrame(
     {
@@ -93,7 +93,7 @@ def engines() -> Iterator[Callable[..., Engine]]:
     made = []
 
     def make(url: str, **options: object) -> Engine:
-        made.append(create_engine(url, **options))  # type: ignore[arg-type]  # whatever a test wants to say
+        made.append(create_engine(url, **options))
         return made[-1]
 
     yield make

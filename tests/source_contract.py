@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import pandas as pd
 import pytest
-from strict import differences
 
 from sqlcache_nb import Outcome, QueryCache
 from sqlcache_nb.freshness import Reason
 from sqlcache_nb.sources import describe
+from tests.strict import differences
 
 QUERY = "select id, region, amount from sales order by id"
 
@@ -20,7 +19,6 @@ class SourceContract:
     """Subclasses give the fixtures `con` and `write`, and say the database's `label`."""
 
     label: str
-    read_by_pandas: Callable[..., pd.DataFrame] = staticmethod(pd.read_sql)
 
     def test_the_second_answer_is_the_first_and_pandas_own(self, cache: QueryCache, con: Any) -> None:
         first, second = (cache.read(QUERY, con) for _ in range(2))

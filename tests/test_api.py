@@ -13,10 +13,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from sqlalchemy import Engine
-from strict import differences
 
 import sqlcache_nb
 from sqlcache_nb import Outcome, QueryCache, api, cached_read_sql, default_cache
+from tests.strict import differences
 
 KEYWORDS = ["ttl", "refresh", "no_store", "validate", "name", "tag", "source_name"]
 

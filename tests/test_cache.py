@@ -17,11 +17,8 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from conftest import SALES, Clock, Statements
-from oracle import inconsistencies
 from sqlalchemy import Engine, MetaData, Table, bindparam, select, text
 from sqlalchemy.exc import OperationalError
-from strict import differences
 
 from sqlcache_nb import (
     ConfigError,
@@ -33,6 +30,9 @@ from sqlcache_nb import (
     UnsupportedSource,
 )
 from sqlcache_nb.freshness import Reason
+from tests.conftest import SALES, Clock, Statements
+from tests.oracle import inconsistencies
+from tests.strict import differences
 
 QUERY = "select * from sales"
 
@@ -103,7 +103,7 @@ class TestHit:
 class TestWhatIsAsked:
     def test_every_kind_of_statement_hits(self, cache: QueryCache, sales: Engine) -> None:
         table = Table("sales", MetaData(), autoload_with=sales)
-        for sql, params in [
+        questions: list[tuple[Any, Any]] = [
             (QUERY, None),
             ("sales", None),
             (text("select * from sales where id < :n"), {"n": 4}),
@@ -114,7 +114,8 @@ class TestWhatIsAsked:
             (select(table).where(table.c.region == "north"), None),
             ("select * from sales where id < ?", (4,)),
             ("select * from northern", None),
-        ]:
+        ]
+        for sql, params in questions:
             asked = pd.read_sql(sql, sales, params=params)
             results = [cache.read(sql, sales, params=params) for _ in range(2)]
             assert [str(result.outcome) for result in results] == ["miss", "hit"], sql
@@ -302,7 +303,12 @@ class TestOptions:
         assert cache.read(QUERY, sales).outcome is Outcome.HIT
 
     def test_the_stored_ttl_is_the_given_one(self, cache: QueryCache, sales: Engine) -> None:
-        for given, stored in [("forever", math.inf), (timedelta(minutes=2), 120.0), (None, None)]:
+        cases: list[tuple[Any, float | None]] = [
+            ("forever", math.inf),
+            (timedelta(minutes=2), 120.0),
+            (None, None),
+        ]
+        for given, stored in cases:
             cache.read(QUERY, sales, ttl=given, refresh=True)
             assert cache.entry_list()[0].ttl == stored
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from conftest import Clock
 from sqlalchemy import Engine
-from strict import differences
 
 from sqlcache_nb import EntryNotFound, Outcome, QueryCache
 from sqlcache_nb.freshness import Reason
 from sqlcache_nb.stores import Removed
+from tests.conftest import Clock
+from tests.strict import differences
 
 
 @pytest.fixture
@@ -33,13 +33,8 @@ def test_entries_are_a_frame_with_the_newest_first(filled: QueryCache) -> None:
     frame = filled.entries()
     assert frame["sql"].tolist() == ["select 2 as n", "select 1 as n", "select 0 as n"]
     assert list(frame.columns) == "key name tags source sql rows columns bytes fetched_at ttl elapsed".split()
-    assert frame.loc[1, ["name", "tags", "source", "rows", "columns"]].tolist() == [
-        "mine",
-        "daily, x",
-        "sales.db",
-        1,
-        1,
-    ]
+    mine = frame[["name", "tags", "source", "rows", "columns"]].to_numpy()[1]
+    assert list(mine) == ["mine", "daily, x", "sales.db", 1, 1]
     assert str(frame["fetched_at"].dt.tz) == "UTC"
 
 

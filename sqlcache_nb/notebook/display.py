@@ -83,7 +83,7 @@ def entries_table(entries: DataFrame, now: datetime) -> DataFrame:
     shapes = zip(entries["rows"], entries["columns"], strict=True)
     columns: dict[str, list[str]] = {
         "key": [key[: report.KEY_LENGTH] for key in entries["key"]],
-        "name": [name or "" for name in entries["name"]],
+        "name": [name if isinstance(name, str) else "" for name in entries["name"]],
         "tags": list(entries["tags"]),
         "source": list(entries["source"]),
         "sql": [_shortened(sql) for sql in entries["sql"]],

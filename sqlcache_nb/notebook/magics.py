@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, assert_never, cast
+from typing import TYPE_CHECKING, Any, assert_never
 
 from IPython.core.magic import (
     Magics,
@@ -196,7 +196,7 @@ class CachedSQLMagics(Magics):
                 name=options.name,
                 tag=options.tag or None,
             )
-            frame = cast("DataFrame", result.frame)
+            frame: DataFrame = result.frame
         self._show(report.line(result, now=_now()), options)
         return frame
 

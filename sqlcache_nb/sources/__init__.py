@@ -6,8 +6,8 @@ import sqlite3
 import sys
 from typing import Any
 
+from sqlcache_nb.catalog import Catalog
 from sqlcache_nb.errors import NotCacheable
-from sqlcache_nb.guard import Catalog
 from sqlcache_nb.identity import SourceIdentity, redact
 from sqlcache_nb.sources import sqlite
 from sqlcache_nb.sources.base import Source

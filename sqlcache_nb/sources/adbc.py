@@ -5,8 +5,8 @@ from __future__ import annotations
 from contextlib import closing
 from typing import Any
 
+from sqlcache_nb.catalog import Catalog
 from sqlcache_nb.errors import NotCacheable
-from sqlcache_nb.guard import Catalog
 from sqlcache_nb.identity import SourceIdentity, file_identity
 from sqlcache_nb.sources import sqlite
 from sqlcache_nb.sources.base import Source

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from sqlcache_nb.catalog import Catalog
 from sqlcache_nb.errors import NotCacheable
-from sqlcache_nb.guard import Catalog
 from sqlcache_nb.identity import SourceIdentity
 
 if TYPE_CHECKING:

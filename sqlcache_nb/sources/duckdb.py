@@ -7,8 +7,8 @@ from contextlib import closing
 from functools import cache
 from typing import Any
 
+from sqlcache_nb.catalog import Catalog
 from sqlcache_nb.errors import NotCacheable
-from sqlcache_nb.guard import Catalog
 from sqlcache_nb.identity import is_secret
 
 Execute = Callable[[str], Iterable[Any]]

@@ -17,8 +17,8 @@ from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool, QueuePool
 from sqlalchemy.sql.elements import ClauseElement
 
+from sqlcache_nb.catalog import Catalog
 from sqlcache_nb.errors import NotCacheable, UnsupportedSource
-from sqlcache_nb.guard import Catalog
 from sqlcache_nb.identity import FILE_DIALECTS, SourceIdentity, file_identity, from_connect_args
 from sqlcache_nb.sources import duckdb, sqlite
 from sqlcache_nb.sources.base import Source, pristine

@@ -10,8 +10,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from sqlcache_nb.catalog import Catalog
 from sqlcache_nb.errors import NotCacheable
-from sqlcache_nb.guard import Catalog
 from sqlcache_nb.identity import SourceIdentity, file_identity
 
 Execute = Callable[[str], Iterable[Any]]

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
-from oracle import inconsistencies
+from tests.oracle import inconsistencies
 from sqlalchemy import create_engine, event
 from sqlalchemy.engine import Engine
 from traitlets.config import Config

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from source_contract import QUERY, SourceContract
 
 from sqlcache_nb import NotCachedWarning, Outcome, QueryCache
+from tests.source_contract import QUERY, SourceContract
 
 dbapi = pytest.importorskip("adbc_driver_sqlite.dbapi", reason="adbc-driver-sqlite is not installed")
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from conftest import SALES, Clock
-from source_contract import QUERY, SourceContract
 from sqlalchemy import Engine, text
 
 from sqlcache_nb import NotCachedWarning, Outcome, QueryCache
 from sqlcache_nb.freshness import Reason
+from tests.conftest import SALES, Clock
+from tests.source_contract import QUERY, SourceContract
 
 duckdb = pytest.importorskip("duckdb", reason="duckdb is not installed")
 pytest.importorskip("duckdb_sqlalchemy", reason="duckdb-sqlalchemy is not installed")

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from source_contract import QUERY, SourceContract
-from sqlalchemy import Column, Connection, Engine, Integer, String, event, insert, select, text
+from sqlalchemy import Column, Connection, Engine, Integer, String, event, insert, select, text, type_coerce
 from sqlalchemy.orm import DeclarativeBase, Session, scoped_session, sessionmaker
 from sqlalchemy.pool import NullPool, StaticPool
 from sqlalchemy.types import TypeDecorator
@@ -19,6 +18,7 @@ from sqlcache_nb import NotCachedWarning, Outcome, QueryCache, UnsupportedSource
 from sqlcache_nb.errors import NotCacheable
 from sqlcache_nb.sources import describe, source_of
 from sqlcache_nb.sources.engines import connect_args
+from tests.source_contract import QUERY, SourceContract
 
 
 class Base(DeclarativeBase):
@@ -214,19 +214,19 @@ class Loud(TypeDecorator[str]):
     cache_ok = True
 
     def process_result_value(self, value: Any, dialect: Any) -> Any:
-        return value and value.upper()
+        return str(value).upper()
 
 
 class TestStatements:
     def test_a_result_type_of_ones_own_is_not_cached(self, cache: QueryCache, sales: Engine) -> None:
-        plain = select(Sale.region)
-        loud = select(Sale.region.cast(String).op("||")("").cast(Loud).label("region"))
+        plain: Any = select(Sale.region)
+        loud: Any = select(type_coerce(Sale.region, Loud))
         cache.read(plain, sales)
         with pytest.warns(NotCachedWarning, match="Loud"):
             assert cache.read(loud, sales).frame["region"].tolist()[0] == "NORTH"
 
     def test_schema_translation_is_part_of_the_question(self, cache: QueryCache, sales: Engine) -> None:
-        statement = select(Sale.id)
+        statement: Any = select(Sale.id)
         translated = sales.execution_options(schema_translate_map={None: "main"})
         assert [cache.read(statement, con).outcome for con in (sales, translated)] == [Outcome.MISS] * 2
 

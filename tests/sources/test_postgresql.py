@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import SALES, Clock, Statements
 from sqlalchemy import Engine, bindparam, make_url, text
 from sqlalchemy.exc import OperationalError
-from strict import differences
 
 from sqlcache_nb import NotCachedWarning, Outcome, QueryCache
 from sqlcache_nb.freshness import Reason
+from tests.conftest import SALES, Clock, Statements
+from tests.strict import differences
 
 pytestmark = pytest.mark.server
 pytest.importorskip("psycopg", reason="psycopg is not installed")

@@ -8,11 +8,11 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from source_contract import QUERY, SourceContract
 from sqlalchemy import Engine
 
 from sqlcache_nb import NotCachedWarning, Outcome, QueryCache
 from sqlcache_nb.sources import describe
+from tests.source_contract import QUERY, SourceContract
 
 
 @pytest.fixture

@@ -14,11 +14,11 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
-from oracle import inconsistencies
-from store_contract import StoreContract, entry_of
 
 from sqlcache_nb.errors import StoreError
 from sqlcache_nb.stores.disk import DiskStore, ParquetDisk
+from tests.oracle import inconsistencies
+from tests.store_contract import StoreContract, entry_of
 
 KEY = "a" * 64
 
@@ -176,7 +176,7 @@ class TestFaults:
             capture_output=True,
             text=True,
             check=True,
-            env=os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1]), *sys.path])},
+            env=os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), *sys.path])},
         )
         assert done.stdout.strip() == "StoreError"
         assert list(directory.rglob("*.parquet")) == []
@@ -199,7 +199,7 @@ WRITE_OVER_THE_LIMIT = """
 import resource, signal, sys
 from sqlcache_nb.errors import StoreError
 from sqlcache_nb.stores.disk import DiskStore
-from store_contract import entry_of
+from tests.store_contract import entry_of
 
 store = DiskStore(sys.argv[1])
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

@@ -1,0 +1,153 @@
+"""Argument > environment > pyproject.toml > default."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+import pytest
+
+from sqlcache_nb.config import Config, load, parse_size
+from sqlcache_nb.errors import ConfigError, StoreWarning
+from sqlcache_nb.freshness import DEFAULT_TTL
+from sqlcache_nb.retention import DEFAULT_SIZE_LIMIT
+
+
+def configured(folder: Path, *lines: str) -> Path:
+    """A pyproject.toml with these lines in our table."""
+    path = folder / "pyproject.toml"
+    path.write_text("\n".join(["[tool.sqlcache_nb]", *lines]), encoding="utf-8")
+    return path
+
+
+def test_without_settings_there_are_defaults(tmp_path: Path) -> None:
+    configured(tmp_path)  # stops the search below whatever the machine has further up
+    found = load({}, tmp_path)
+    assert found == Config(platformdirs.user_cache_path("sqlcache_nb", appauthor=False))
+    assert (found.ttl, found.size_limit, found.pyproject) == (DEFAULT_TTL, DEFAULT_SIZE_LIMIT, None)
+
+
+def test_the_environment_names_the_directory(tmp_path: Path) -> None:
+    configured(tmp_path, 'dir = "elsewhere"')
+    found = load({"SQLCACHE_NB_DIR": str(tmp_path / "here")}, tmp_path)
+    assert (found.directory, found.pyproject) == (tmp_path / "here", None)
+
+
+def test_an_empty_variable_counts_as_none(tmp_path: Path) -> None:
+    configured(tmp_path, 'dir = "elsewhere"')
+    assert load({"SQLCACHE_NB_DIR": ""}, tmp_path).directory == tmp_path / "elsewhere"
+
+
+def test_the_process_environment_and_folder_are_the_default(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configured(tmp_path, 'ttl = "1h"')
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SQLCACHE_NB_DIR", "relative")
+    found = load()
+    assert (found.directory, found.ttl) == (tmp_path / "relative", 3600.0)
+
+
+def test_a_tilde_is_the_home_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    assert load({"SQLCACHE_NB_DIR": "~/answers"}, tmp_path).directory == tmp_path / "answers"
+    configured(tmp_path, 'dir = "~/others"')
+    assert load({}, tmp_path).directory == tmp_path / "others"
+
+
+def test_the_nearest_pyproject_speaks(tmp_path: Path) -> None:
+    inner = tmp_path / "project" / "notebooks" / "deep"
+    inner.mkdir(parents=True)
+    configured(tmp_path, 'dir = "outer"', "ttl = 1")
+    path = configured(tmp_path / "project", 'dir = "inner"', 'ttl = "7d"', 'size_limit = "500MB"')
+    assert load({}, inner) == Config(path.parent / "inner", 604_800.0, 500_000_000, path)
+
+
+def test_the_nearest_pyproject_may_be_silent(tmp_path: Path) -> None:
+    inner = tmp_path / "project"
+    inner.mkdir()
+    configured(tmp_path, "ttl = 1")
+    (inner / "pyproject.toml").write_text("[tool.other]\nttl = 5\n", encoding="utf-8")
+    assert load({}, inner).ttl == DEFAULT_TTL
+
+
+def test_an_absolute_directory_stays(tmp_path: Path) -> None:
+    configured(tmp_path, f"dir = '{tmp_path / 'x'}'")
+    assert load({}, tmp_path / "below").directory == tmp_path / "x"
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        (["directory = 'x'"], r"unknown directory.*it knows dir, ttl, size_limit"),
+        (["dir = 5"], "dir must be a path"),
+        (["ttl = 'soon'"], "ttl='soon'"),
+        (["ttl = true"], "ttl=True"),
+        (["ttl = -1"], "ttl=-1"),
+        (["size_limit = 'big'"], "size_limit='big'"),
+        (["size_limit = -1"], "size_limit=-1"),
+        (["size_limit = true"], "size_limit=True"),
+    ],
+)
+def test_a_setting_that_makes_no_sense_is_said(tmp_path: Path, lines: list[str], words: str) -> None:
+    configured(tmp_path, *lines)
+    with pytest.raises(ConfigError, match=words):
+        load({}, tmp_path)
+
+
+@pytest.mark.parametrize("text", ["tool = 1", "[tool]\nsqlcache_nb = 'x'", "[[tool.sqlcache_nb]]\nttl = 1"])
+def test_a_table_that_is_none_is_said(tmp_path: Path, text: str) -> None:
+    (tmp_path / "pyproject.toml").write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError, match="tool"):
+        load({}, tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"[tool", b"\xff\xfe"])
+def test_a_broken_pyproject_fails_nothing(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "pyproject.toml").write_bytes(content)
+    with pytest.warns(StoreWarning, match="cannot be read"):
+        found = load({}, tmp_path)
+    assert found.ttl == DEFAULT_TTL
+
+
+def test_a_folder_of_that_name_is_passed_by(tmp_path: Path) -> None:
+    configured(tmp_path, "ttl = 5")
+    (tmp_path / "x" / "pyproject.toml").mkdir(parents=True)
+    assert load({}, tmp_path / "x").ttl == 5.0
+
+
+@pytest.mark.parametrize("ttl", ["'forever'", "inf"])
+def test_for_ever_may_be_configured(tmp_path: Path, ttl: str) -> None:
+    configured(tmp_path, f"ttl = {ttl}")
+    assert load({}, tmp_path).ttl == math.inf
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (0, 0),
+        (10, 10),
+        ("10", 10),
+        ("10b", 10),
+        ("1.5kB", 1500),
+        ("500MB", 500_000_000),
+        ("500 mb", 500_000_000),
+        (" 2GiB ", 2 * 2**30),
+        ("2G", 2 * 10**9),
+        ("2Gi", 2 * 2**30),
+        ("1TiB", 2**40),
+    ],
+)
+def test_a_size_is_understood(value: str | int, expected: int) -> None:
+    assert parse_size(value) == expected
+
+
+@pytest.mark.parametrize(
+    "value", ["", "MB", "-1", "1 PB", "1e3", "two", "1,5GB", -1, True, 1.5, None, "9" * 400]
+)
+def test_what_is_no_size_is_an_error(value: Any) -> None:
+    with pytest.raises(ConfigError, match="size_limit"):
+        parse_size(value)

@@ -1,0 +1,193 @@
+"""The judgement: pure, and the same for the same facts."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sqlcache_nb.entry import Entry, Provenance
+from sqlcache_nb.errors import ConfigError
+from sqlcache_nb.freshness import DEFAULT_TTL, VOLATILE_TTL, Freshness, Reason, Verdict, parse_ttl
+
+FETCHED = datetime(2026, 11, 20, 9, tzinfo=UTC)
+PROVENANCE = Provenance(
+    key="ab" * 32,
+    parts={},
+    kind="string",
+    sql="select 1",
+    params={},
+    source="flights.db",
+    dialect="sqlite",
+    tables=(),
+    fetched_at=FETCHED,
+    elapsed=1.0,
+    rows=1,
+    columns=1,
+    versions={},
+)
+ages = st.floats(-1e8, 1e8).map(lambda seconds: timedelta(seconds=seconds))
+ttls = st.none() | st.floats(0, 1e8) | st.just(math.inf)
+tokens = st.none() | st.sampled_from(["one", "other"])
+policies = st.builds(
+    Freshness, ttl=ttls, default_ttl=st.floats(0, 1e8) | st.just(math.inf), validate=st.booleans()
+)
+entries = st.builds(
+    Entry,
+    provenance=st.just(PROVENANCE),
+    ttl=ttls,
+    token=tokens,
+    exact=st.booleans(),
+    volatile=st.booleans(),
+)
+
+
+def entry(**facts: Any) -> Entry:
+    return Entry(PROVENANCE, **facts)
+
+
+def judge(entry: Entry, age: float, token: str | None = None, **policy: Any) -> Verdict:
+    return Freshness(**policy).judge(entry, FETCHED + timedelta(seconds=age), token)
+
+
+FRESH, STALE = True, False
+
+
+@pytest.mark.parametrize(
+    ("facts", "policy", "age", "token", "expected"),
+    [
+        # age alone
+        ({}, {}, 0, None, (FRESH, Reason.WITHIN_TTL)),
+        ({}, {}, DEFAULT_TTL - 1, None, (FRESH, Reason.WITHIN_TTL)),
+        ({}, {}, DEFAULT_TTL, None, (STALE, Reason.EXPIRED)),
+        ({}, {}, -1, None, (STALE, Reason.FROM_FUTURE)),
+        ({"ttl": math.inf}, {}, 1e9, None, (FRESH, Reason.WITHIN_TTL)),
+        ({"ttl": 0.0}, {}, 0, None, (STALE, Reason.EXPIRED)),
+        # argument > stored > default
+        ({"ttl": 100.0}, {}, 60, None, (FRESH, Reason.WITHIN_TTL)),
+        ({"ttl": 100.0}, {"default_ttl": 5.0}, 60, None, (FRESH, Reason.WITHIN_TTL)),
+        ({"ttl": 100.0}, {"ttl": 30.0}, 60, None, (STALE, Reason.EXPIRED)),
+        ({"ttl": 30.0}, {"ttl": 100.0}, 60, None, (FRESH, Reason.WITHIN_TTL)),
+        ({"ttl": math.inf}, {"ttl": 0.0}, 0, None, (STALE, Reason.EXPIRED)),
+        ({}, {"default_ttl": 30.0}, 60, None, (STALE, Reason.EXPIRED)),
+        ({}, {"ttl": 100.0, "default_ttl": 30.0}, 60, None, (FRESH, Reason.WITHIN_TTL)),
+        # what asks for the time
+        ({"volatile": True}, {}, VOLATILE_TTL - 1, None, (FRESH, Reason.WITHIN_TTL)),
+        ({"volatile": True}, {}, VOLATILE_TTL, None, (STALE, Reason.EXPIRED)),
+        ({"volatile": True}, {"ttl": math.inf}, VOLATILE_TTL, None, (STALE, Reason.EXPIRED)),
+        ({"volatile": True, "ttl": math.inf}, {}, VOLATILE_TTL, None, (STALE, Reason.EXPIRED)),
+        ({"volatile": True}, {"ttl": 5.0}, 5, None, (STALE, Reason.EXPIRED)),
+        # an exact token decides alone
+        ({"token": "one", "exact": True}, {}, 1e9, "one", (FRESH, Reason.FILE_UNCHANGED)),
+        ({"token": "one", "exact": True}, {"ttl": 0.0}, 1e9, "one", (FRESH, Reason.FILE_UNCHANGED)),
+        ({"token": "one", "exact": True, "ttl": 0.0}, {}, 5, "one", (FRESH, Reason.FILE_UNCHANGED)),
+        ({"token": "one", "exact": True}, {"ttl": math.inf}, 0, "other", (STALE, Reason.FILE_CHANGED)),
+        # "cannot tell" is never "unchanged"
+        ({"token": "one", "exact": True}, {"ttl": math.inf}, 0, None, (STALE, Reason.FILE_CHANGED)),
+        # a token that does not cover the statement only ever proves a change
+        ({"token": "one"}, {}, 1, "one", (FRESH, Reason.WITHIN_TTL)),
+        ({"token": "one"}, {}, DEFAULT_TTL, "one", (STALE, Reason.EXPIRED)),
+        ({"token": "one"}, {}, 1, "other", (STALE, Reason.FILE_CHANGED)),
+        ({"token": "one"}, {}, -1, "one", (STALE, Reason.FROM_FUTURE)),
+        # no token then, one now: only the age can decide
+        ({}, {}, 1, "one", (FRESH, Reason.WITHIN_TTL)),
+        ({}, {}, DEFAULT_TTL, "one", (STALE, Reason.EXPIRED)),
+        # validate=False trusts the ttl
+        ({"token": "one", "exact": True}, {"validate": False}, 1, "other", (FRESH, Reason.WITHIN_TTL)),
+        ({"token": "one", "exact": True}, {"validate": False}, DEFAULT_TTL, "one", (STALE, Reason.EXPIRED)),
+    ],
+)
+def test_the_verdict(
+    facts: dict[str, Any],
+    policy: dict[str, Any],
+    age: float,
+    token: str | None,
+    expected: tuple[bool, Reason],
+) -> None:
+    assert judge(entry(**facts), age, token, **policy) == Verdict(*expected)
+
+
+@given(entry=entries, policy=policies, token=tokens, ages=st.tuples(ages, ages))
+def test_what_is_stale_never_becomes_fresh_by_waiting(
+    entry: Entry, policy: Freshness, token: str | None, ages: tuple[timedelta, timedelta]
+) -> None:
+    early, late = sorted(map(abs, ages))  # an entry from the future is stale until its time has come
+    then = policy.judge(entry, FETCHED + early, token)
+    now = policy.judge(entry, FETCHED + late, token)
+    assert then.fresh or not now.fresh
+
+
+@given(entry=entries, policy=policies, token=tokens, age=ages)
+def test_the_reason_fits_the_verdict(
+    entry: Entry, policy: Freshness, token: str | None, age: timedelta
+) -> None:
+    verdict = policy.judge(entry, FETCHED + age, token)
+    assert verdict.fresh == (verdict.reason in {Reason.WITHIN_TTL, Reason.FILE_UNCHANGED})
+
+
+@given(entry=entries, policy=policies, age=ages)
+def test_another_token_is_stale_at_any_age(entry: Entry, policy: Freshness, age: timedelta) -> None:
+    entry, policy = replace(entry, token="one"), replace(policy, validate=True)
+    assert policy.judge(entry, FETCHED + age, "other") == Verdict(False, Reason.FILE_CHANGED)
+
+
+@given(entry=entries, policy=policies, token=tokens, age=st.floats(VOLATILE_TTL, 1e8))
+def test_what_asks_for_the_time_is_never_served_after_an_hour_by_its_age(
+    entry: Entry, policy: Freshness, token: str | None, age: float
+) -> None:
+    verdict = policy.judge(replace(entry, volatile=True), FETCHED + timedelta(seconds=age), token)
+    assert verdict.reason is not Reason.WITHIN_TTL
+
+
+def test_the_zone_of_the_clock_does_not_matter() -> None:
+    tokyo = timezone(timedelta(hours=9))
+    now = (FETCHED + timedelta(seconds=30)).astimezone(tokyo)
+    assert Freshness(ttl=60.0).judge(entry(), now, None).fresh
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        (0, 0.0),
+        (90, 90.0),
+        (1.5, 1.5),
+        (math.inf, math.inf),
+        ("0", 0.0),
+        ("90", 90.0),
+        ("90s", 90.0),
+        ("5m", 300.0),
+        ("1h", 3_600.0),
+        ("1.5 H", 5_400.0),
+        (" 7d ", 604_800.0),
+        ("2w", 1_209_600.0),
+        ("Forever", math.inf),
+        (timedelta(minutes=2), 120.0),
+    ],
+)
+def test_a_ttl_is_understood(value: Any, seconds: float) -> None:
+    assert parse_ttl(value) == seconds
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *("", "h", "1 month", "1h30m", "-1", "-1h", "1e3", "never", "inf", "nan", "١h", "1M2"),
+        *(-1, -0.5, math.nan, -math.inf, True, None, [], b"1h", 10**400, np.float64("nan")),
+        *(timedelta(seconds=-1), datetime(2026, 1, 1)),
+    ],
+    ids=lambda value: repr(value)[:20],
+)
+def test_what_is_no_time_is_an_error_that_shows_how(value: Any) -> None:
+    with pytest.raises(ConfigError, match='give seconds, a timedelta, "90s"'):
+        parse_ttl(value)
+
+
+@given(st.floats(0, 1e12))
+def test_seconds_stay_what_they_are(seconds: float) -> None:
+    assert parse_ttl(seconds) == seconds

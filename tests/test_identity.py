@@ -1,0 +1,432 @@
+"""Who is asked, and never a password."""
+
+from __future__ import annotations
+
+import os
+import string
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import make_url
+from sqlalchemy.engine import URL
+
+from sqlcache_nb.errors import NotCacheable
+from sqlcache_nb.identity import (
+    SourceIdentity,
+    file_identity,
+    from_connect_args,
+    is_secret,
+    redact,
+)
+from sqlcache_nb.key import Key
+
+MARK = "hunter2"
+passwords = st.text(string.printable, max_size=8).map(lambda text: MARK + text + MARK)
+POSTGRES = "postgresql+psycopg://ann:pw@db.example:5432/sales"
+
+
+@pytest.fixture(autouse=True)
+def no_postgres_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.startswith("PG"):
+            monkeypatch.delenv(name)
+
+
+def identify(url: str | URL, **connect_args: Any) -> SourceIdentity:
+    """The identity of what a URL reaches, by the real dialect's connect arguments."""
+    made = make_url(url)
+    arguments, keywords = made.get_dialect()().create_connect_args(made)
+    return from_connect_args(made, tuple(arguments), {**keywords, **connect_args})
+
+
+def key(identity: SourceIdentity) -> str:
+    return Key.of(identity.parts()).digest
+
+
+# --- redaction ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("postgresql://ann:pw@db/x", "postgresql://ann:***@db/x"),
+        ("postgresql+psycopg://ann:p@w@db/x", "postgresql+psycopg://ann:***@db/x"),
+        ("redis://:pw@db", "redis://:***@db"),
+        ("at 'postgresql://ann:pw@db/x' it failed", "at 'postgresql://ann:***@db/x' it failed"),
+        ("postgresql://db/x?user=ann&password=pw", "postgresql://db/x?user=ann&password=***"),
+        ("snowflake://a/b?passcode=1&warehouse=w", "snowflake://a/b?passcode=***&warehouse=w"),
+        ("host=db password=pw dbname=x", "host=db password=*** dbname=x"),
+        ("host=db password='p w' dbname=x", "host=db password=*** dbname=x"),
+        ("DRIVER={ODBC};UID=ann;PWD=pw;Server=db", "DRIVER={ODBC};UID=ann;PWD=***;Server=db"),
+        ("UID=ann;PWD={p;w};Server=db", "UID=ann;PWD=***;Server=db"),
+        ("md:x?motherduck_token=abc", "md:x?motherduck_token=***"),
+        ('{"password": "pw", "user": "ann"}', '{"password": ***, "user": "ann"}'),
+        ("select * from t where api_key = 'abc'", "select * from t where api_key = ***"),
+        # nothing secret: stays
+        ("postgresql://ann@db/x", "postgresql://ann@db/x"),
+        ("postgresql://db:5432/x", "postgresql://db:5432/x"),
+        ("select a::int, 'x:y@z' from t", "select a::int, 'x:y@z' from t"),
+        ("select token::text from t", "select token::text from t"),
+        ("select password from users", "select password from users"),
+        ("", ""),
+    ],
+)
+def test_secrets_are_taken_out_and_the_rest_stays(text: str, expected: str) -> None:
+    assert redact(text) == expected
+
+
+def in_url(password: str) -> str:
+    url = URL.create("postgresql", "ann", password, "db.example", 5432, "sales")
+    return url.render_as_string(hide_password=False)
+
+
+def in_query(password: str) -> str:
+    return URL.create(
+        "postgresql", host="db", query={"password": password, "sslmode": "require"}
+    ).render_as_string()
+
+
+def in_odbc(password: str) -> str:
+    braced = password.replace("}", "}}")
+    return f"DRIVER={{ODBC Driver 18}};SERVER=db;UID=ann;PWD={{{braced}}};Encrypt=yes"
+
+
+def in_odbc_url(password: str) -> str:
+    return URL.create("mssql+pyodbc", query={"odbc_connect": in_odbc(password)}).render_as_string()
+
+
+def in_libpq(password: str) -> str:
+    quoted = password.replace("\\", "\\\\").replace("'", "\\'")
+    return f"host=db password='{quoted}' dbname=sales"
+
+
+PLACES = [in_url, in_query, in_odbc, in_odbc_url, in_libpq]
+
+
+@pytest.mark.parametrize("place", PLACES)
+@given(password=passwords)
+def test_no_password_outlives_redaction(place: Any, password: str) -> None:
+    """Neither its beginning nor its end, whatever stands between."""
+    assert MARK not in redact(place(password))
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_redaction_keeps_what_is_around(place: Any) -> None:
+    redacted = redact(f"before {place('pw')} after")
+    assert redacted.startswith("before ")
+    assert redacted.endswith(" after")
+    assert redact(redacted) == redacted
+
+
+@given(st.text())
+def test_any_text_can_be_redacted(text: str) -> None:
+    redact(text)
+
+
+@pytest.mark.parametrize(
+    "name",
+    """password PASSWORD passwd pwd PWD sslpassword passphrase passcode private_key_passphrase secret client_secret token
+    motherduck_token access_token api_key apikey access_key aws_secret_access_key private_key credentials_base64
+    sas pass pw account_key encryption_key""".split(),
+)
+def test_names_of_secrets(name: str) -> None:
+    assert is_secret(name)
+
+
+@pytest.mark.parametrize(
+    "name", "sslmode sslcert user host port dbname options role schema keepalives database bypass".split()
+)
+def test_names_of_other_things(name: str) -> None:
+    assert not is_secret(name)
+
+
+# --- servers --------------------------------------------------------------------------------------------
+
+
+def test_a_server() -> None:
+    assert identify(POSTGRES) == SourceIdentity(
+        dialect="postgresql",
+        driver="psycopg",
+        user="ann",
+        host="db.example",
+        port=5432,
+        database="sales",
+        options={"host": "db.example", "dbname": "sales", "user": "ann", "port": 5432},
+    )
+    assert identify(POSTGRES).label == "ann@db.example:5432/sales"
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "postgresql+psycopg://bob:pw@db.example:5432/sales",
+        "postgresql+psycopg://ann:pw@db2.example:5432/sales",
+        "postgresql+psycopg://ann:pw@db.example:5433/sales",
+        "postgresql+psycopg://ann:pw@db.example:5432/stock",
+        "postgresql+psycopg://ann:pw@db.example:5432/sales?options=-csearch_path%3Dx",
+        "postgresql+psycopg://ann:pw@db.example:5432/sales?sslmode=require",
+    ],
+)
+def test_servers_are_told_apart(other: str) -> None:
+    assert key(identify(other)) != key(identify(POSTGRES))
+
+
+def test_connect_arguments_tell_apart() -> None:
+    asked = [
+        {},
+        {"options": "-csearch_path=a"},
+        {"options": "-csearch_path=b"},
+        {"user": "bob"},
+        {"dbname": "x"},
+    ]
+    assert len({key(identify(POSTGRES, **arguments)) for arguments in asked}) == len(asked)
+    assert identify(POSTGRES, user="bob", dbname="x").label == "bob@db.example:5432/x"
+
+
+def test_a_new_password_is_the_same_database() -> None:
+    other = POSTGRES.replace(":pw@", ":changed@")
+    assert key(identify(POSTGRES)) == key(identify(other))
+
+
+def test_objects_of_the_transport_are_no_part() -> None:
+    assert identify(POSTGRES, ssl_context=object(), ssl=object()) == identify(POSTGRES)
+
+
+@given(password=passwords)
+def test_no_password_is_in_an_identity(password: str) -> None:
+    url = URL.create("postgresql+psycopg", "ann", password, "db", 5432, "sales", {"sslpassword": password})
+    options = {"password": password, "nested": {"token": password, "kept": 1}, "dsn": in_libpq("pw")}
+    identity = identify(url, **options)
+    assert MARK not in repr(identity)
+    assert MARK not in identity.label
+    assert identity.options["nested"] == {"kept": 1}
+    assert identity.options["dsn"] == "host=db password=*** dbname=sales"
+
+
+@given(password=passwords)
+def test_no_password_is_in_an_odbc_identity(password: str) -> None:
+    """pyodbc's whole connect string is one positional argument."""
+    url = make_url("mssql+pyodbc://ann:x@db/sales")
+    identity = from_connect_args(url, (in_odbc(password),), {})
+    assert MARK not in repr(identity)
+    others = [from_connect_args(url, (f"SERVER={name};PWD=pw",), {}) for name in ("a", "b")]
+    assert key(others[0]) != key(others[1])
+
+
+# --- PostgreSQL's environment ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["PGHOST", "PGPORT", "PGDATABASE", "PGUSER", "PGOPTIONS", "PGTZ"])
+def test_libpqs_environment_tells_apart(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = identify("postgresql+psycopg://")
+    monkeypatch.setenv(name, "one")
+    one = identify("postgresql+psycopg://")
+    monkeypatch.setenv(name, "other")
+    assert len({key(before), key(one), key(identify("postgresql+psycopg://"))}) == 3
+
+
+@pytest.mark.parametrize("name", ["PGPASSWORD", "PGPASSFILE", "PGADMIN_DEFAULT_PASSWORD"])
+def test_a_password_in_the_environment_is_no_part(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = identify(POSTGRES)
+    monkeypatch.setenv(name, MARK)
+    assert identify(POSTGRES) == before
+    assert MARK not in repr(identify(POSTGRES))
+
+
+def test_the_environment_is_no_part_of_other_databases(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"sqlite:///{tmp_path}/x.db"
+    before = identify(url)
+    monkeypatch.setenv("PGHOST", "db")
+    assert identify(url) == before
+
+
+def test_a_service_may_say_anything(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(NotCacheable, match="'service' names a file"):
+        identify("postgresql+psycopg://?service=prod")
+    monkeypatch.setenv("PGSERVICE", "prod")
+    with pytest.raises(NotCacheable, match="'service' names a file"):
+        identify(POSTGRES)
+
+
+@pytest.mark.parametrize("option", ["read_default_file", "read_default_group"])
+def test_a_file_of_mysql_may_say_anything(option: str) -> None:
+    with pytest.raises(NotCacheable, match=f"'{option}' names a file"):
+        from_connect_args(make_url("mysql+pymysql://ann@db/x"), (), {option: "my.cnf"})
+
+
+def test_whoever_is_nobody_to_the_machine_has_an_identity_or_a_refusal(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """In a container that runs as a number, there is no name to be had."""
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: 54_321)
+    try:
+        identity = identify("postgresql+psycopg://db/sales")
+    except NotCacheable:
+        return
+    assert identity.host == "db"
+
+
+# --- files -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dialect", ["sqlite", "duckdb"])
+def test_a_file_is_its_real_path(dialect: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = tmp_path / "real.db"
+    real.touch()
+    (tmp_path / "link.db").symlink_to(real)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "way").symlink_to(tmp_path / "folder")
+    monkeypatch.chdir(tmp_path / "way")
+    paths = [str(real), "../real.db", str(tmp_path / "link.db"), str(tmp_path / "folder" / ".." / "real.db")]
+    identities = [identify(f"{dialect}:///{path}") for path in paths]
+    assert {identity.files for identity in identities} == {(str(real.resolve()),)}
+    assert len(set(map(key, identities))) == 1
+    assert identities[0].label == "real.db"
+
+
+def test_a_relative_path_is_another_file_in_another_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = set()
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        keys.add(key(identify("sqlite:///x.db")))
+    assert len(keys) == 2
+
+
+def test_dialects_of_one_path_are_told_apart(tmp_path: Path) -> None:
+    assert key(identify(f"sqlite:///{tmp_path}/x.db")) != key(identify(f"duckdb:///{tmp_path}/x.db"))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "sqlite://",
+        "sqlite:///:memory:",
+        "sqlite:///file::memory:?uri=true",
+        "sqlite:///file::memory:?cache=shared&uri=true",
+        "sqlite:///file:name?mode=memory&cache=shared&uri=true",
+        "sqlite:///file:/name?vfs=memdb&uri=true",
+        "sqlite:///file:?uri=true",
+        "duckdb://",
+        "duckdb:///:memory:",
+        "duckdb:///:memory:name",
+        "duckdb:///:default:",
+    ],
+)
+def test_what_is_in_memory_has_no_identity(url: str) -> None:
+    with pytest.raises(NotCacheable, match="in-memory"):
+        identify(url)
+
+
+@pytest.mark.parametrize("database", ["", None, ":memory:", b":memory:"])
+def test_a_connect_argument_in_memory_has_no_identity(database: Any) -> None:
+    with pytest.raises(NotCacheable, match="in-memory"):
+        from_connect_args(make_url("sqlite://"), (database,), {})
+
+
+@pytest.mark.parametrize("path", ["", None])
+def test_a_live_connection_without_a_file_has_no_identity(path: str | None) -> None:
+    with pytest.raises(NotCacheable, match="in-memory"):
+        file_identity("sqlite", "sqlite3", path)
+
+
+@pytest.mark.parametrize(
+    "url", ["duckdb:///md:sales", "duckdb:///ducklake:x.ducklake", "duckdb:///s3://b/x.db"]
+)
+def test_a_duckdb_that_is_no_file_is_refused(url: str) -> None:
+    with pytest.raises(NotCacheable, match="not a file of this machine"):
+        identify(url)
+
+
+@pytest.mark.parametrize("name", ["x.db", "a b.db", "ä.db", "100%.db"])
+def test_a_uri_is_the_file_that_it_names(name: str, tmp_path: Path) -> None:
+    uri = (tmp_path / name).as_uri()
+    identity = from_connect_args(make_url("sqlite://"), (uri + "?mode=ro",), {"uri": True})
+    assert identity.files == (str((tmp_path / name).resolve()),)
+
+
+def test_a_path_of_bytes_or_pathlib_is_a_path(tmp_path: Path) -> None:
+    path = tmp_path / "x.db"
+    ways: list[Any] = [str(path), path, os.fsencode(path)]
+    found = {from_connect_args(make_url("sqlite://"), (way,), {}).files for way in ways}
+    assert found == {(str(path.resolve()),)}
+
+
+def test_what_changes_python_values_tells_files_apart(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/x.db"
+    assert len({key(identify(url, detect_types=flags)) for flags in range(4)}) == 4
+    harmless = identify(url, timeout=30, check_same_thread=False, cached_statements=5)
+    assert key(harmless) == key(identify(url))
+
+
+def test_a_live_connection_is_the_same_as_its_url(tmp_path: Path) -> None:
+    path = tmp_path / "x.db"
+    live = file_identity("sqlite", "pysqlite", str(path), detect_types=[False, False])
+    assert key(live) == key(identify(f"sqlite:///{path}"))
+
+
+# --- a name of one's own ---------------------------------------------------------------------------------
+
+
+def test_a_source_name_replaces_the_address(tmp_path: Path) -> None:
+    tunnels = [
+        identify(POSTGRES.replace("db.example:5432", place)) for place in ("db:5432", "localhost:6000")
+    ]
+    assert key(tunnels[0]) != key(tunnels[1])
+    named = [identity.named("sales") for identity in tunnels]
+    assert key(named[0]) == key(named[1])
+    assert named[0].label == "sales"
+    copies = [identify(f"sqlite:///{tmp_path}/{name}.db").named("sales") for name in ("x", "y")]
+    assert key(copies[0]) == key(copies[1])
+
+
+def test_a_source_name_replaces_libpqs_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = set()
+    for port in ("6000", "6001"):
+        monkeypatch.setenv("PGPORT", port)
+        keys.add(key(identify("postgresql+psycopg://ann@/sales").named("sales")))
+    assert len(keys) == 1
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "postgresql+psycopg://bob@db/sales",
+        "postgresql+psycopg://ann@db/stock",
+        "postgresql+psycopg://ann@db/sales?options=-csearch_path%3Dx",
+    ],
+)
+def test_a_source_name_replaces_nothing_else(other: str) -> None:
+    ours = identify("postgresql+psycopg://ann@db/sales").named("prod")
+    assert key(identify(other).named("prod")) != key(ours)
+
+
+def test_source_names_are_told_apart() -> None:
+    identity = identify(POSTGRES)
+    assert key(identity.named("a")) != key(identity.named("b"))
+    assert identity.named(None) is identity
+
+
+@pytest.mark.parametrize(
+    ("identity", "label"),
+    [
+        (SourceIdentity("postgresql", "psycopg", "ann", "db", 5432, "sales"), "ann@db:5432/sales"),
+        (SourceIdentity("postgresql", "psycopg", None, "db"), "db"),
+        (SourceIdentity("postgresql", "psycopg"), "postgresql"),
+        (SourceIdentity("postgresql", "psycopg", database="sales"), "postgresql/sales"),
+        (SourceIdentity("sqlite", "pysqlite", files=("/data/x.db",)), "x.db"),
+        (SourceIdentity("sqlite", "pysqlite", files=("/data/x.db", "/data/y.db")), "x.db + y.db"),
+        (SourceIdentity("sqlite", "pysqlite", files=("/data/x.db",), name="mine"), "mine"),
+    ],
+)
+def test_a_label_is_short(identity: SourceIdentity, label: str) -> None:
+    assert identity.label == label

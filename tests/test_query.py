@@ -1,0 +1,410 @@
+"""What is asked: real statements of SQLAlchemy, for dialects that never connect."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy.dialects.mssql.base import MSDialect
+from sqlalchemy.dialects.postgresql import psycopg
+from sqlalchemy.dialects.sqlite import pysqlite
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.types import TypeDecorator
+
+from sqlcache_nb.errors import NotCacheable
+from sqlcache_nb.key import Key
+from sqlcache_nb.query import Query, ask
+
+SQLITE: Any = pysqlite.dialect()
+POSTGRES: Any = psycopg.dialect()
+DIALECTS = {"sqlite": SQLITE, "postgresql": POSTGRES}
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Flight(Base):
+    __tablename__ = "flights"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    carrier: Mapped[str]
+    day: Mapped[date]
+
+
+class Shouting(TypeDecorator[str]):
+    impl = sa.String
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Any) -> Any:
+        return None if value is None else value.upper()
+
+    def process_result_value(self, value: Any, dialect: Any) -> Any:
+        return None if value is None else value.lower()
+
+
+FLIGHTS = sa.table("flights", sa.column("id", sa.Integer), sa.column("carrier", sa.String))
+A, B = sa.column("a", sa.Integer), sa.column("b", sa.Integer)
+
+
+def question(sql: Any, params: Any = None, dialect: Any = SQLITE, **options: Any) -> Query:
+    return ask(sql, params, dialect=dialect, options=options, environment={})
+
+
+def key(sql: Any, params: Any = None, dialect: Any = SQLITE, **options: Any) -> str:
+    return Key.of(question(sql, params, dialect, **options).parts()).digest
+
+
+# --- strings -------------------------------------------------------------------------------------------
+
+
+def test_a_string_goes_to_the_driver_as_it_stands() -> None:
+    asked = question(" SELECT 1+1 -- %s :x\n", [1, 2])
+    assert (asked.kind, asked.sql, asked.params) == ("string", " SELECT 1+1 -- %s :x\n", [1, 2])
+
+
+def test_a_string_needs_no_dialect() -> None:
+    assert question("select ?", (1,), dialect=None).params == (1,)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("select 1+1", "select 1 + 1"),  # labels come from the text
+        ("select count(*)", "select COUNT(*)"),
+        ("select 1", "SELECT 1"),
+        ('select "a"', "select 'a'"),
+        ("select /*+ hint */ 1", "select 1"),
+        ("select 5--1", "select 5 - -1"),
+        ("select 1", sa.text("select 1")),  # % and :x mean different things
+        (sa.text("select :a as x"), sa.text("select :b as x")),
+    ],
+)
+def test_other_texts_are_other_questions(one: Any, other: Any) -> None:
+    values = {"a": 1, "b": 1}
+    one_params, other_params = (None if isinstance(sql, str) else values for sql in (one, other))
+    assert key(one, one_params) != key(other, other_params)
+
+
+# --- values --------------------------------------------------------------------------------------------
+
+VALUES = [1, True, 1.0, Decimal(1), Decimal("1.0"), "1", b"1", None, date(2024, 1, 1), "2024-01-01"]
+
+
+@pytest.mark.parametrize("dialect", DIALECTS.values(), ids=DIALECTS)
+def test_values_are_told_apart_by_type(dialect: Any) -> None:
+    keys = [key(sa.text("select :x"), {"x": value}, dialect) for value in VALUES]
+    assert len(set(keys)) == len(VALUES)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS.values(), ids=DIALECTS)
+def test_a_literal_in_a_statement_is_a_value(dialect: Any) -> None:
+    five, six = (sa.select(FLIGHTS).where(FLIGHTS.c.id == number) for number in (5, 6))
+    assert question(five, dialect=dialect).sql == question(six, dialect=dialect).sql
+    assert key(five, dialect=dialect) != key(six, dialect=dialect)
+    assert key(five, dialect=dialect) == key(sa.select(FLIGHTS).where(FLIGHTS.c.id == 5), dialect=dialect)
+
+
+def test_the_order_of_placeholders_matters() -> None:
+    """Both are `?, ?` on SQLite."""
+    forth, back = sa.text("select :a - :b"), sa.text("select :b - :a")
+    values = {"a": 1, "b": 2}
+    assert question(forth, values).sql == question(back, values).sql
+    assert key(forth, values) != key(back, values)
+    assert key(sa.text("select :a - :a"), {"a": 1}) != key(sa.text("select :a - :b"), {"a": 1, "b": 1})
+
+
+def test_the_order_of_a_mapping_does_not_matter() -> None:
+    statement = sa.text("select :a, :b")
+    assert key(statement, {"a": 1, "b": 2}) == key(statement, {"b": 2, "a": 1})
+
+
+def test_a_value_that_the_statement_does_not_name_is_no_part_of_the_question() -> None:
+    assert key(sa.text("select :a"), {"a": 1, "z": 2}) == key(sa.text("select :a"), {"a": 1})
+
+
+def test_a_bound_default_counts_until_a_value_is_given() -> None:
+    statement = sa.text("select :a").bindparams(a=1)
+    assert question(statement).params == {"a": 1}
+    assert question(statement, {"a": 2}).params == {"a": 2}
+
+
+@pytest.mark.parametrize("dialect", DIALECTS.values(), ids=DIALECTS)
+def test_an_unbound_value_is_refused(dialect: Any) -> None:
+    with pytest.raises(NotCacheable):
+        question(sa.text("select :x"), None, dialect)
+
+
+def test_several_sets_of_values_are_refused() -> None:
+    with pytest.raises(NotCacheable, match="several sets"):
+        question(sa.text("select :x"), [{"x": 1}, {"x": 2}])
+
+
+def test_names_that_must_be_escaped_are_kept() -> None:
+    statement = sa.text("select 1").columns(A)
+    odd = sa.select(statement.subquery()).where(sa.column("a") == sa.bindparam("a%(b)", 7))
+    assert question(odd, dialect=POSTGRES).params == {"a%(b)": 7}
+
+
+# --- IN ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dialect", DIALECTS.values(), ids=DIALECTS)
+def test_ten_thousand_values_are_not_rendered(dialect: Any) -> None:
+    """Rendering them costs a thousand times what compiling does, and only the values tell anyway."""
+    statement = sa.select(FLIGHTS).where(FLIGHTS.c.id.in_(range(10_000)))
+    asked = question(statement, dialect=dialect)
+    assert len(asked.sql) < 300
+    assert isinstance(asked.params, Mapping)
+    assert list(asked.params.values()) == [list(range(10_000))]
+
+
+def test_lists_of_another_length_or_order_are_other_questions() -> None:
+    text = sa.text("select * from t where a in :xs").bindparams(sa.bindparam("xs", expanding=True))
+    lists: list[list[Any]] = [[], [1], [1, 2], [2, 1], [1, 1], ["1"], [None], [True]]
+    assert len({key(text, {"xs": values}) for values in lists}) == len(lists)
+    core = [sa.select(A).where(A.in_(values)) for values in ([], [1], [1, 2])]
+    assert len(set(map(key, core))) == 3
+
+
+def test_tuples_in_lists_are_values() -> None:
+    pairs = [sa.select(A).where(sa.tuple_(A, B).in_(values)) for values in ([(1, 2)], [(2, 1)], [(1, 3)])]
+    assert len(set(map(key, pairs))) == 3
+
+
+# --- what is compiled ---------------------------------------------------------------------------------------
+
+SELECTS: dict[str, Callable[[], Any]] = {
+    "core": lambda: sa.select(FLIGHTS.c.id),
+    "orm": lambda: sa.select(Flight),
+    "orm columns": lambda: sa.select(Flight.id, Flight.day),
+    "union": lambda: sa.union_all(sa.select(FLIGHTS.c.id), sa.select(sa.literal(1))),
+    "cte": lambda: sa.select(sa.select(FLIGHTS.c.id).cte("x")),
+    "values": lambda: sa.select(sa.values(A, name="v").data([(1,), (2,)])),
+    "text with columns": lambda: sa.text("select 1 as a").columns(A),
+    "limit": lambda: sa.select(FLIGHTS.c.id).limit(5),
+    "anonymous label": lambda: sa.select(sa.func.count(FLIGHTS.c.id)),
+    "bound label": lambda: sa.select(sa.literal(5) + 1),
+    "anonymous subquery": lambda: sa.select(sa.select(FLIGHTS.c.id * 2).subquery()),
+    "anonymous alias": lambda: sa.select(FLIGHTS.alias().c.id),
+}
+
+
+@pytest.mark.parametrize("dialect", DIALECTS.values(), ids=DIALECTS)
+@pytest.mark.parametrize("build", SELECTS.values(), ids=SELECTS)
+def test_a_statement_that_is_built_again_is_the_same_question(build: Callable[[], Any], dialect: Any) -> None:
+    """Anonymous names hold the address of an object until they are compiled."""
+    statements = [build() for _ in range(3)]  # all alive, so that no address is used twice
+    assert question(statements[0], dialect=dialect).kind == "select"
+    assert len({key(statement, dialect=dialect) for statement in statements}) == 1
+
+
+def test_selects_are_told_apart() -> None:
+    keys = {key(build()) for build in SELECTS.values()}
+    assert len(keys) == len(SELECTS)
+
+
+def test_dialects_are_told_apart_by_their_text() -> None:
+    statement = sa.select(FLIGHTS.c.id).limit(5)
+    assert "TOP" in question(statement, dialect=MSDialect()).sql
+    assert "LIMIT" in question(statement).sql
+
+
+def tables() -> list[Any]:
+    table = sa.Table("t", sa.MetaData(), sa.Column("x", sa.Integer))
+    return [sa.select(table).execution_options(schema_translate_map={None: name}) for name in ("one", "two")]
+
+
+def test_a_statements_schema_translate_map_tells_tables_apart() -> None:
+    """The same text, and the same cache key in SQLAlchemy: another table. To refuse it is right, too."""
+    one, two = tables()
+    try:
+        keys = key(one), key(two)
+    except NotCacheable:
+        return
+    assert keys[0] != keys[1]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        sa.insert(FLIGHTS).values(id=1),
+        sa.update(FLIGHTS).values(id=1),
+        sa.delete(FLIGHTS),
+        sa.insert(FLIGHTS).values(id=1).returning(FLIGHTS.c.id),
+        sa.schema.CreateTable(sa.Table("t", sa.MetaData())),
+        FLIGHTS,
+        sa.func.now(),
+        sa.quoted_name("flights", None),
+        b"select 1",
+        5,
+        None,
+    ],
+    ids=lambda statement: type(statement).__name__,
+)
+def test_what_is_no_select_is_refused(statement: Any) -> None:
+    with pytest.raises(NotCacheable, match="statement of type"):
+        question(statement)
+
+
+def test_a_statement_for_a_connection_of_strings_is_refused() -> None:
+    with pytest.raises(NotCacheable):
+        question(sa.text("select 1"), dialect=None)
+
+
+def test_what_does_not_compile_is_refused() -> None:
+    with pytest.raises(NotCacheable, match="does not compile"):
+        question(sa.select()) if False else question(
+            sa.select(sa.column("x").regexp_match("a", flags=object())), dialect=MSDialect()
+        )
+
+
+# --- values that are made --------------------------------------------------------------------------------------
+
+
+def test_a_callable_value_is_refused() -> None:
+    numbers = iter(range(100))
+    parameter = sa.bindparam("x", callable_=lambda: next(numbers), type_=sa.Integer)
+    with pytest.raises(NotCacheable, match=":x is made by a function"):
+        question(sa.select(FLIGHTS).where(FLIGHTS.c.id == parameter))
+
+
+def test_values_are_those_that_reach_the_driver() -> None:
+    loud, quiet = (sa.text("select :x").bindparams(sa.bindparam("x", v, Shouting)) for v in ("ABC", "abc"))
+    assert question(loud).params == question(quiet).params == {"x": "ABC"}
+    plain = sa.text("select :x").bindparams(sa.bindparam("x", "abc", sa.String))
+    assert key(quiet) != key(plain)
+
+
+def test_each_value_of_a_list_is_processed() -> None:
+    parameter = sa.bindparam("xs", ["a", "b"], Shouting, expanding=True)
+    assert question(sa.text("select 1 where 'A' in :xs").bindparams(parameter)).params == {"xs": ["A", "B"]}
+
+
+def test_a_value_that_cannot_be_bound_is_refused_without_showing_it() -> None:
+    statement = sa.text("select :x").bindparams(sa.bindparam("x", "hunter2", sa.Date))
+    with pytest.raises(NotCacheable, match=":x cannot be bound") as caught:
+        question(statement)
+    assert "hunter2" not in str(caught.value)
+
+
+# --- result types --------------------------------------------------------------------------------------------------
+
+TYPES: dict[str, Any] = {
+    "integer": sa.Integer(),
+    "string": sa.String(),
+    "date": sa.Date(),
+    "datetime": sa.DateTime(),
+    "Decimal": sa.Numeric(),
+    "float of NUMERIC": sa.Numeric(asdecimal=False),
+    "float": sa.Float(),
+    "Decimal of FLOAT": sa.Float(asdecimal=True),
+    "scale": sa.Numeric(10, 2),
+    "boolean": sa.Boolean(),
+    "json": sa.JSON(),
+    "blob": sa.LargeBinary(),
+    "uuid": sa.Uuid(),
+    "uuid as text": sa.Uuid(as_uuid=False),
+    "interval": sa.Interval(),
+    "none": sa.types.NullType(),
+    "float for SQLite alone": sa.Numeric().with_variant(sa.Numeric(asdecimal=False), "sqlite"),
+    "text for SQLite alone": sa.JSON().with_variant(sa.String(), "sqlite"),
+}
+
+
+def test_result_types_tell_questions_apart() -> None:
+    """The same SQL and values give other Python values: Decimal or float, dict or str."""
+    asked = {name: question(sa.select(sa.column("x", kind))) for name, kind in TYPES.items()}
+    assert {query.sql for query in asked.values()} == {"SELECT x"}
+    keys = {name: Key.of(query.parts()).digest for name, query in asked.items()}
+    # What is the same on this dialect may share a key; what is not must not.
+    twins = {"float for SQLite alone": "float of NUMERIC", "text for SQLite alone": "string"}
+    apart = [name for name in keys if name not in twins]
+    assert len({keys[name] for name in apart}) == len(apart)
+    assert keys["float for SQLite alone"] != keys["Decimal"]
+    assert keys["text for SQLite alone"] != keys["json"]
+
+
+def test_a_type_of_another_dialect_changes_nothing_here() -> None:
+    kind = sa.Numeric().with_variant(sa.Numeric(asdecimal=False), "mysql")
+    result = question(sa.select(sa.column("x", kind))).result_types
+    assert len(result) == 1
+    assert "Numeric" in result[0][1]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        Shouting(),
+        sa.ARRAY(Shouting()),
+        sa.String().with_variant(Shouting(), "postgresql"),
+    ],
+    ids=["plain", "inside an array", "for this dialect alone"],
+)
+def test_a_type_of_ones_own_is_refused(kind: Any) -> None:
+    """Its code may change under the same name."""
+    with pytest.raises(NotCacheable, match="column x has a type of your own"):
+        question(sa.select(sa.column("x", kind)), dialect=POSTGRES)
+
+
+def test_a_type_of_ones_own_that_makes_no_column_is_no_obstacle() -> None:
+    statement = sa.select(FLIGHTS.c.id).where(sa.column("x", Shouting()) == "abc")
+    assert question(statement).params == {"x_1": "ABC"}
+
+
+# --- the rest of the question -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"index_col": "a"}, {"index_col": ["a"]}, {"coerce_float": False}, {"dtype": {"a": "int64"}}],
+)
+def test_options_tell_questions_apart(options: dict[str, Any]) -> None:
+    assert key("select 1", **options) != key("select 1")
+
+
+def test_the_environment_tells_questions_apart() -> None:
+    def in_environment(**environment: object) -> str:
+        asked = ask("select 1", None, dialect=None, options={}, environment=environment)
+        return Key.of(asked.parts()).digest
+
+    assert in_environment(pandas="2.2") != in_environment(pandas="3.1")
+
+
+# --- for a person to read -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("params", "readable"),
+    [
+        (None, {}),
+        ({"a": 1, "b": "x"}, {"a": "1", "b": "'x'"}),
+        ([1, "x"], {"1": "1", "2": "'x'"}),
+        ((1,), {"1": "1"}),
+        (5, {"1": "5"}),
+        ([], {}),
+        ({1: 2}, {"1": "2"}),
+    ],
+)
+def test_values_are_readable(params: Any, readable: dict[str, str]) -> None:
+    assert Query("string", "", params).readable_params() == readable
+
+
+@given(st.text() | st.binary() | st.lists(st.integers()))
+def test_a_readable_value_is_short(value: Any) -> None:
+    (text,) = Query("string", "", {"x": value}).readable_params().values()
+    assert len(text) <= 200
+    assert text == repr(value) or text.endswith("…")
+
+
+@pytest.mark.parametrize("name", ["password", "api_token", "db_pwd"])
+def test_a_value_whose_name_says_that_it_is_secret_is_not_shown(name: str) -> None:
+    """It would rest in the store's row and in the Parquet file."""
+    shown = Query("text", "", {name: "hunter2", "day": "2024-01-01"}).readable_params()
+    assert "hunter2" not in str(shown)
+    assert shown["day"] == "'2024-01-01'"
