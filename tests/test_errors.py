@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import pickle
 import re
+from typing import Any
 
 import pytest
 
@@ -12,8 +13,8 @@ from sqlcache_nb import errors
 from sqlcache_nb.errors import (
     ConfigError,
     EntryNotFound,
-    NotebookError,
     NotCachedWarning,
+    NotebookError,
     SqlcacheError,
     SqlcacheWarning,
     StoreWarning,
@@ -65,7 +66,8 @@ def test_an_error_is_also_the_builtin_that_people_catch(error: type, builtin: ty
 
 @pytest.mark.parametrize("name", CLASSES)
 def test_an_error_survives_the_way_between_processes(name: str) -> None:
-    error = pickle.loads(pickle.dumps(CLASSES[name]("a sentence")))
+    made: Any = CLASSES[name]
+    error = pickle.loads(pickle.dumps(made("a sentence")))
     assert (type(error).__name__, str(error)) == (name, "a sentence")
 
 

@@ -177,7 +177,7 @@ def test_a_ttl_is_understood(value: Any, seconds: float) -> None:
 @pytest.mark.parametrize(
     "value",
     [
-        *("", "h", "1 month", "1h30m", "-1", "-1h", "1e3", "never", "inf", "nan", "١h", "1M2"),
+        *("", "h", "1 month", "1h30m", "-1", "-1h", "1e3", "never", "inf", "nan", "\u0661h", "1M2"),
         *(-1, -0.5, math.nan, -math.inf, True, None, [], b"1h", 10**400, np.float64("nan")),
         *(timedelta(seconds=-1), datetime(2026, 1, 1)),
     ],

@@ -22,7 +22,8 @@ from sqlcache_nb.key import Key
 from sqlcache_nb.query import Query, ask
 
 SQLITE: Any = pysqlite.dialect()
-POSTGRES: Any = psycopg.dialect()
+POSTGRES: Any = psycopg.dialect()  # type: ignore[no-untyped-call]
+MSSQL: Any = MSDialect()  # type: ignore[no-untyped-call]
 DIALECTS = {"sqlite": SQLITE, "postgresql": POSTGRES}
 
 
@@ -211,7 +212,7 @@ def test_selects_are_told_apart() -> None:
 
 def test_dialects_are_told_apart_by_their_text() -> None:
     statement = sa.select(FLIGHTS.c.id).limit(5)
-    assert "TOP" in question(statement, dialect=MSDialect()).sql
+    assert "TOP" in question(statement, dialect=MSSQL).sql
     assert "LIMIT" in question(statement).sql
 
 
@@ -259,9 +260,7 @@ def test_a_statement_for_a_connection_of_strings_is_refused() -> None:
 
 def test_what_does_not_compile_is_refused() -> None:
     with pytest.raises(NotCacheable, match="does not compile"):
-        question(sa.select()) if False else question(
-            sa.select(sa.column("x").regexp_match("a", flags=object())), dialect=MSDialect()
-        )
+        question(sa.select(sa.cast(A, sa.types.NullType())))
 
 
 # --- values that are made --------------------------------------------------------------------------------------

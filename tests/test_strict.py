@@ -31,7 +31,7 @@ def indexed(index: Any) -> pd.DataFrame:
     return pd.DataFrame({"a": [1, 2]}, index=index)
 
 
-def zoned(zone: Any, unit: str = "ns") -> pd.DataFrame:
+def zoned(zone: Any, unit: Any = "ns") -> pd.DataFrame:
     return column(["2024-07-01"], pd.DatetimeTZDtype(unit, zone))
 
 

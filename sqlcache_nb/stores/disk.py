@@ -33,18 +33,18 @@ _WAIT = 10.0
 """Seconds to wait for another process's write transaction."""
 
 
-class Value(NamedTuple):
-    """What goes into a row: the entry's JSON, and the payload for the file."""
-
-    entry: str
-    payload: memoryview
-
-
 class Row(NamedTuple):
-    """What comes out of a row: the entry's JSON, and the payload's file name."""
+    """What a row holds: the entry's JSON, and the payload's file name."""
 
     entry: str
     filename: str
+
+
+class Value(NamedTuple):
+    """What is written: a row, and the payload for its file."""
+
+    row: Row
+    payload: memoryview
 
 
 class ParquetDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache has no type hints
@@ -62,21 +62,19 @@ class ParquetDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache has no typ
             raise ValueError("a key that this library did not write")
         return key
 
-    def store(self, value: Value, read: bool, key: object = None) -> tuple[int, int, str, str]:  # theirs
+    def store(self, value: Value, read: bool, key: object = None) -> tuple[int, int, str, str]:
         """Write the payload's file; the row gets size, mode, file name and the entry."""
-        name = secrets.token_hex(16)
-        filename = f"{name[:2]}/{name[2:]}.parquet"
-        path = self._path(filename)
+        path = self._path(value.row.filename)
         path.parent.mkdir(mode=0o700, exist_ok=True)
         try:
-            with open(path, "xb", opener=_private) as file:
+            with open(path, "xb", opener=_private) as file:  # Path.open has no opener
                 file.write(value.payload)
         except OSError:
-            self.remove(filename)  # a full disk leaves a part of a file
+            self.remove(value.row.filename)  # a full disk leaves a part of a file
             raise
-        return value.payload.nbytes, _MODE_BINARY, filename, value.entry
+        return value.payload.nbytes, _MODE_BINARY, value.row.filename, value.row.entry
 
-    def fetch(self, mode: int, filename: str, value: object, read: bool) -> Row:  # theirs
+    def fetch(self, mode: int, filename: str, value: object, read: bool) -> Row:
         """What a row says; the payload itself is read by `DiskStore.read`."""
         if mode != _MODE_BINARY or type(value) is not str or not _is_ours(filename):
             raise ValueError("a row that this library did not write")
@@ -145,9 +143,11 @@ class DiskStore:
     def write(self, entry: Entry, payload: memoryview) -> Stored:
         """Store a payload with its entry, in place of an older one of the same key."""
         entry = replace(entry, checksum=xxhash.xxh3_128_hexdigest(payload), bytes=payload.nbytes)
+        name = secrets.token_hex(16)
+        row = Row(entry.to_json(), f"{name[:2]}/{name[2:]}.parquet")
         with _faults(self.directory):
-            self._cache.set(entry.key, Value(entry.to_json(), payload))
-            return self._stored(self._cache.get(entry.key))
+            self._cache.set(entry.key, Value(row, payload))
+        return Stored(entry, self._folder / row.filename)
 
     def update(self, entry: Entry) -> None:
         """Replace the facts of a stored payload, if it is still the same one."""
@@ -213,8 +213,7 @@ def _private(path: str, flags: int) -> int:
 def _make_private(folder: Path) -> None:
     """Make the folder, readable by its owner alone, and let git ignore it."""
     parent = folder.parent
-    if not parent.exists():
-        parent.mkdir(parents=True, mode=0o700)
+    parent.mkdir(parents=True, mode=0o700, exist_ok=True)
     if not any(parent.iterdir()):  # ours alone: another's folder gets no .gitignore
         (parent / ".gitignore").write_text("*\n", encoding="utf-8")
     folder.mkdir(mode=0o700, exist_ok=True)

@@ -90,13 +90,18 @@ def of_arrow(kind: Any) -> Callable[[list[Any]], Any]:
     return lambda cells: pd.arrays.ArrowExtensionArray(pa.chunked_array([pa.array(cells, kind)]))  # type: ignore[attr-defined,unused-ignore]
 
 
+def floats(bits: int, **options: Any) -> Cells:
+    width: Any = bits
+    return st.floats(width=width, **options)
+
+
 def _numpy_kinds() -> dict[str, Kind]:
     kinds: dict[str, Kind] = {"bool": (st.booleans(), of_numpy("bool"))}
     for bits in (8, 16, 32, 64):
         for dtype in (f"int{bits}", f"uint{bits}"):
             kinds[dtype] = (integers(dtype), of_numpy(dtype))
     for bits in (32, 64):
-        kinds[f"float{bits}"] = (st.floats(width=bits), of_numpy(f"float{bits}"))
+        kinds[f"float{bits}"] = (floats(bits), of_numpy(f"float{bits}"))
     for unit in UNITS:
         kinds[f"datetime64[{unit}]"] = (moments(unit), of_integers(f"datetime64[{unit}]"))
         kinds[f"timedelta64[{unit}]"] = (moments(unit), of_integers(f"timedelta64[{unit}]"))
@@ -131,7 +136,7 @@ def _pandas_kinds() -> dict[str, Kind]:
             kinds[name] = (optional(integers(name.lower()), pd.NA), of_dtype(name))
     for bits in (32, 64):
         kinds[f"Float{bits}"] = (
-            optional(st.floats(width=bits, allow_nan=False), pd.NA),
+            optional(floats(bits, allow_nan=False), pd.NA),
             of_dtype(f"Float{bits}"),
         )
     kinds["boolean"] = (optional(st.booleans(), pd.NA), of_dtype("boolean"))
@@ -169,7 +174,8 @@ def columns(draw: st.DrawFn, name: str, rows: int) -> pd.Series[Any]:
     """A column of one kind."""
     cells, make = KINDS[name]
     values = make(draw(st.lists(cells, min_size=rows, max_size=rows)))
-    return pd.Series(values, dtype=values.dtype)  # pandas would infer another one for objects
+    made: pd.Series[Any] = pd.Series(values, dtype=values.dtype)  # pandas would infer another one for objects
+    return made
 
 
 @st.composite
