@@ -5,15 +5,13 @@ from __future__ import annotations
 import inspect
 import logging
 import os
-import sys
 import time
-import warnings
 from collections import Counter
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from pandas.api.extensions import no_default
 
@@ -26,6 +24,7 @@ from sqlcache_nb.errors import (
     StoreError,
     StoreWarning,
     UnsupportedSource,
+    warn,
 )
 from sqlcache_nb.freshness import Reason, Ttl, parse_ttl
 from sqlcache_nb.identity import redact
@@ -37,6 +36,9 @@ from sqlcache_nb.result import Outcome, Result
 from sqlcache_nb.sources import Source, source_of
 from sqlcache_nb.sources.files import token
 from sqlcache_nb.stores import Store, Stored
+
+if TYPE_CHECKING:
+    from sqlcache_nb.codec import Payload
 
 logger = logging.getLogger("sqlcache_nb")
 
@@ -79,6 +81,16 @@ class _Question:
     dialect: str
     label: str
     token: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Hit:
+    """A question whose answer is stored and fresh, and why."""
+
+    question: _Question
+    reason: Reason
+    stored: Stored
+    payload: Payload
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +149,7 @@ class QueryCache(Inventory):
     ) -> None:
         settings = config.load()
         super().__init__(settings.directory if store is None else store, clock)
-        self.announcement = report.announcement(settings) if store is None else None
-        """A sentence about the pyproject.toml that chose the directory, None where none did."""
+        self._announcement = report.announcement(settings) if store is None else None
         self._default_ttl = settings.ttl if ttl is None else parse_ttl(ttl)
         self._size_limit = settings.size_limit if size_limit is None else config.parse_size(size_limit)
         self._counts: Counter[Outcome] = Counter()
@@ -188,21 +199,23 @@ class QueryCache(Inventory):
         """`read(...).frame`: takes what `read` takes, gives what `pandas.read_sql` gives, says it in the log."""
         result = self.read(*args, **kwargs)
         if logger.isEnabledFor(logging.INFO):
-            if self.announcement and self._is_new(logging.INFO, self.announcement):
-                logger.info(self.announcement)
+            if announcement := self.announce():
+                logger.info(announcement)
             logger.info(report.line(result, now=self._clock()))
         return result.frame
 
     read_sql.__signature__ = inspect.signature(read)  # type: ignore[attr-defined]  # shown by Shift-Tab
 
     def _read(self, call: PandasCall, con: Any, options: CacheOptions) -> Result:
-        source = source_of(con, call.sql, vouched=options.source_name is not None)
-        if options.no_store:
-            return self._bypass(source.label, self._fetch(call, source), Reason.ASKED, "no_store was given")
-        found = self._shielded(lambda: self._hit_or_miss(call, source, options))
-        if isinstance(found, Result):
-            return self._counted(found)
-        answer = self._fetch(call, source)
+        with closing(source_of(con, call.sql, vouched=options.source_name is not None)) as source:
+            if options.no_store:
+                return self._bypass(
+                    source.label, self._fetch(call, source), Reason.ASKED, "no_store was given"
+                )
+            found = self._shielded(lambda: self._hit_or_miss(call, source, options))
+            if isinstance(found, _Hit):
+                return self._counted(self._hit(found, lambda: call.run(con)))
+            answer = self._fetch(call, source)
         if isinstance(found, NotCacheable):
             return self._refused(source.label, answer, found)
         stored = self._shielded(lambda: self._keep(found, answer, options))
@@ -222,7 +235,7 @@ class QueryCache(Inventory):
             )
         )
 
-    def _hit_or_miss(self, call: PandasCall, source: Source, options: CacheOptions) -> Result | _Miss:
+    def _hit_or_miss(self, call: PandasCall, source: Source, options: CacheOptions) -> _Hit | _Miss:
         """What is known before anything is fetched.
 
         Raises:
@@ -230,11 +243,11 @@ class QueryCache(Inventory):
         """
         question = _ask(call, source, options.source_name)
         found = Reason.ASKED if options.refresh else self._look_up(question, options)
-        if isinstance(found, Result):
+        if isinstance(found, _Hit):
             return found
         return _Miss(question, found, _examine(question, source))
 
-    def _look_up(self, question: _Question, options: CacheOptions) -> Result | Reason:
+    def _look_up(self, question: _Question, options: CacheOptions) -> _Hit | Reason:
         """A hit, or why there is none."""
         store = self._store()
         stored = store.lookup(question.key.digest)
@@ -250,9 +263,17 @@ class QueryCache(Inventory):
         if entry != stored.entry:
             with suppress(StoreError):  # a directory that cannot be written can still be read
                 store.update(entry)
-        return Result(
-            Outcome.HIT, verdict.reason, question.label, lambda: payload.frame, "", entry, stored.path
-        )
+        return _Hit(question, verdict.reason, replace(stored, entry=entry), payload)
+
+    def _hit(self, hit: _Hit, again: Callable[[], Any]) -> Result:
+        """The result of a hit: decoded when it is looked at, and fetched `again` if that should fail."""
+
+        def load() -> Any:
+            frame = self._shielded(lambda: hit.payload.frame)
+            return again() if isinstance(frame, NotCacheable) else frame
+
+        stored = hit.stored
+        return Result(Outcome.HIT, hit.reason, hit.question.label, load, entry=stored.entry, path=stored.path)
 
     def _fetch(self, call: PandasCall, source: Source) -> _Answer:
         """Ask the database; its errors are pandas' own and pass through."""
@@ -330,14 +351,15 @@ class QueryCache(Inventory):
         self._is_new(NotCachedWarning, _not_cached(refusal))
         return refusal
 
+    def announce(self) -> str | None:
+        """A sentence about the pyproject.toml that chose the directory: once, and then None."""
+        announcement, self._announcement = self._announcement, None
+        return announcement
+
     def _warn(self, category: type[SqlcacheWarning], text: str) -> None:
         """Warn once per text, at the caller's own line."""
-        if not self._is_new(category, text):
-            return
-        frame, level = sys._getframe(), 1  # noqa: SLF001  # as the warnings module itself does
-        while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("sqlcache_nb"):
-            frame, level = frame.f_back, level + 1
-        warnings.warn(text, category, stacklevel=level)
+        if self._is_new(category, text):
+            warn(text, category)
 
     def _is_new(self, what: object, text: str) -> bool:
         """Whether this cache says it for the first time."""
@@ -410,8 +432,10 @@ def _ask(call: PandasCall, source: Source, source_name: str | None) -> _Question
         call.sql,
         call.params,
         dialect=source.dialect,
-        options={**call.options(), "execution options": source.execution_options()},
+        options=call.options(),
         environment=environment(),
+        execution_options=source.execution_options(),
+        adapt=source.adapt,
     )
     return _Question(
         key=Key.of({**query.parts(), "source": identity.named(source_name).parts()}),
@@ -440,7 +464,7 @@ def _provenance(miss: _Miss, answer: _Answer) -> Provenance:
         key=question.key.digest,
         parts=question.key.parts,
         kind=query.kind,
-        sql=redact(query.sql),
+        sql=redact(query.shown),
         params=query.readable_params(),
         source=question.label,
         dialect=question.dialect,

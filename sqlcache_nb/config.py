@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlcache_nb.errors import ConfigError, StoreWarning
+from sqlcache_nb.errors import ConfigError, StoreWarning, warn
 from sqlcache_nb.freshness import DEFAULT_TTL, parse_ttl
 from sqlcache_nb.retention import DEFAULT_SIZE_LIMIT
 
@@ -92,7 +91,9 @@ def parse_size(value: str | int) -> int:
         return value
     if isinstance(value, str) and (match := _SIZE.fullmatch(value.strip().lower())):
         base = 1024 if match[3] else 1000
-        return int(float(match[1]) * base ** " kmgt".index(match[2] or " "))
+        size = float(match[1]) * base ** " kmgt".index(match[2] or " ")
+        if size < 2**63:
+            return int(size)
     raise ConfigError(f'size_limit={value!r} is not a size: give bytes, "500MB" or "2GiB"')
 
 
@@ -112,8 +113,12 @@ def _nearest_table(start: Path) -> tuple[Path | None, dict[str, Any]]:
             continue
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:
             # Somebody's half-edited file, perhaps of another tool: no reason to fail a query.
-            warnings.warn(f"{path} cannot be read ({fault}): defaults apply", StoreWarning, stacklevel=2)
+            warn(f"{path} cannot be read ({fault}): defaults apply", StoreWarning)
             return None, {}
-        table = document.get("tool", {}).get("sqlcache_nb", {})
-        return path, dict(table)
+        table: Any = document
+        for name in _TABLE.split("."):
+            table = table.get(name, {}) if isinstance(table, dict) else table
+        if not isinstance(table, dict):
+            raise ConfigError(f"{_TABLE} in {path} must be a table: [{_TABLE}]")
+        return path, table
     return None, {}

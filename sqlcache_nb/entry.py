@@ -111,9 +111,31 @@ class Entry:
             facts["tables"] = tuple(facts["tables"])
             plain["ttl"] = math.inf if plain["ttl"] == "forever" else plain["ttl"]
             plain["tags"] = tuple(plain["tags"])
-            return cls(provenance=Provenance(**facts), **plain)
-        except (AttributeError, KeyError, TypeError, RecursionError) as fault:
+            entry = cls(provenance=Provenance(**facts), **plain)
+        except (AttributeError, KeyError, OverflowError, TypeError, RecursionError) as fault:
             raise ValueError(f"not an entry: {fault}") from fault
+        for record in (entry.provenance, entry):
+            for name, expected in _TYPES[type(record)].items():
+                if not isinstance(value := getattr(record, name), expected):
+                    raise ValueError(f"not an entry: {name} is {value!r}")  # noqa: TRY004  # damaged text
+        return entry
+
+
+_NUMBER = (int, float)
+_TYPES: dict[type, dict[str, Any]] = {
+    Provenance: dict.fromkeys(("key", "kind", "sql", "source", "dialect"), str)
+    | dict.fromkeys(("parts", "params", "versions"), dict)
+    | {"elapsed": _NUMBER, "rows": int, "columns": int},
+    Entry: {
+        "checksum": str,
+        "bytes": int,
+        "ttl": (*_NUMBER, type(None)),
+        "token": (str, type(None)),
+        "exact": bool,
+        "volatile": bool,
+        "name": (str, type(None)),
+    },
+}
 
 
 def _plain(facts: Provenance | Entry) -> dict[str, Any]:

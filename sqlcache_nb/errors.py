@@ -20,6 +20,9 @@ Errors of the database are raised as pandas raises them and are not in this tree
 
 from __future__ import annotations
 
+import sys
+import warnings
+
 
 class SqlcacheError(Exception):
     """Root of the errors that this library raises of its own."""
@@ -67,3 +70,16 @@ class NotCachedWarning(SqlcacheWarning):
 
 class StoreWarning(SqlcacheWarning):
     """The cache directory failed; the answer came from the database."""
+
+
+def warn(text: str, category: type[SqlcacheWarning]) -> None:
+    """Warn at the line of the first caller outside this library.
+
+    Args:
+        text: what to say.
+        category: the kind of warning.
+    """
+    frame, level = sys._getframe(), 1  # noqa: SLF001  # as the warnings module itself does
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("sqlcache_nb"):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(text, category, stacklevel=level)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -129,7 +130,8 @@ def parse_ttl(value: Ttl) -> float:
         if match := _DURATION.fullmatch(text):
             seconds = float(match[1]) * _UNITS[match[2] or "s"]
     elif type(value) in (int, float):
-        seconds = float(value)
+        with suppress(OverflowError):
+            seconds = float(value)
     if not seconds >= 0:  # also catches NaN
         raise ConfigError(
             f'ttl={value!r} is not a time: give seconds, a timedelta, "90s", "5m", "1h", "7d" or "forever"'

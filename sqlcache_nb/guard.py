@@ -79,7 +79,8 @@ _CLOCK = _BARE_CLOCK | frozenset(
     get_current_time current_localtimestamp""".split()
 )
 _CLOCK_IF_EMPTY = frozenset("date time datetime julianday unixepoch".split())
-_CLOCK_WORDS = frozenset("now today tomorrow yesterday".split())
+_CLOCK_IF_ALONE = frozenset("age strftime".split())  # the time that they are about is the second argument
+_CLOCK_WORDS = frozenset("now today tomorrow yesterday subsec subsecond".split())
 
 # Functions whose next answer is another one, or that act on the session.
 _CHANCE = frozenset(
@@ -89,6 +90,7 @@ _CHANCE = frozenset(
     last_insert_id changes total_changes row_count txid_current pg_current_xact_id pg_backend_pid
     connection_id""".split()
 )
+_SESSION = frozenset("current_setting getvariable session_context".split())
 _FILE_FUNCTION = re.compile(r"read_\w+|\w+_scan|scan_\w+|glob|sniff_\w+|st_read\w*|query|query_table|getenv")
 _TABLE_FUNCTIONS = frozenset("range generate_series unnest json_each json_tree".split())
 
@@ -97,6 +99,14 @@ _READ_WORDS = frozenset("select with values from table (".split())
 _WRITE_WORDS = frozenset(
     """alter attach call copy create delete detach drop execute grant insert install into load lock merge refresh
     rename replace revoke set truncate update upsert vacuum""".split()
+)
+_COMMANDS = _WRITE_WORDS | frozenset(
+    "analyze begin checkpoint commit end optimize reindex reset rollback".split()
+)
+# Of the PRAGMAs that are given a value, these only tell.
+_TELLING = frozenset(
+    """foreign_key_check foreign_key_list index_info index_list index_xinfo integrity_check quick_check table_info
+    table_list table_xinfo""".split()
 )
 _LEADING_COMMENTS = re.compile(r"(?:\s+|--[^\n]*(?:\n|\Z)|/\*.*?\*/)*", re.DOTALL)
 _TABLE_NAME = re.compile(r"[^\W\d]\w*")
@@ -143,7 +153,7 @@ def is_table_name(sql: str) -> bool:
         >>> is_table_name("flights"), is_table_name("select 1")
         (True, False)
     """
-    return _TABLE_NAME.fullmatch(sql) is not None
+    return _TABLE_NAME.fullmatch(sql) is not None and sql.lower() not in _COMMANDS
 
 
 def asks_for_the_time(value: object) -> bool:
@@ -186,7 +196,8 @@ def _seen_through(
 ) -> Facts:
     """The facts together with those of every view and macro behind the names."""
     tables = {table.lower() for table in facts.tables}
-    called = {word.text for word in words if word.before == "("}
+    # a REGEXP b calls a function, too, and a session may bring its own
+    called = {word.text for word in words if word.is_call or (word.text == "regexp" and not word.string)}
     for name in sorted((tables | called) - seen):
         definition = catalog.definitions.get(name)
         if definition == "":
@@ -211,13 +222,18 @@ def _seen_through(
 
 @dataclass(frozen=True, slots=True)
 class _Word:
-    """A token: its text in lower case, what kind it is, and the texts of the next two."""
+    """A token: its text in lower case, the next one's, and how many arguments it is called with, if it is."""
 
     text: str
     quoted: bool
     string: bool
-    before: str
-    then: str
+    next: str
+    arguments: int | None
+
+    @property
+    def is_call(self) -> bool:
+        """Whether it names a function: quotes do not matter for that."""
+        return self.arguments is not None
 
 
 def _words(sql: str, dialect: str) -> list[_Word]:
@@ -232,18 +248,37 @@ def _words(sql: str, dialect: str) -> list[_Word]:
             tokens = Dialect.get_or_raise(None).tokenize(sql)  # a dialect that sqlglot does not know
         except SqlglotError:
             return []
-    texts = [token.text.lower() for token in tokens] + ["", ""]
+    texts = [token.text.lower() for token in tokens] + [""]
+    kinds = [token.token_type for token in tokens]
     strings = {TokenType.STRING, TokenType.NATIONAL_STRING, TokenType.RAW_STRING, TokenType.HEREDOC_STRING}
+    arguments = _arguments(
+        [text if kind not in strings else "" for text, kind in zip(texts, kinds, strict=False)]
+    )
     return [
         _Word(
             text=texts[position],
-            quoted=token.token_type is TokenType.IDENTIFIER,
-            string=token.token_type in strings,
-            before=texts[position + 1],
-            then=texts[position + 2],
+            quoted=kind is TokenType.IDENTIFIER,
+            string=kind in strings,
+            next=texts[position + 1],
+            arguments=None if kind in strings else arguments.get(position),
         )
-        for position, token in enumerate(tokens)
+        for position, kind in enumerate(kinds)
     ]
+
+
+def _arguments(texts: Sequence[str]) -> dict[int, int]:
+    """How many arguments stand in the parentheses after a word, by the word's position."""
+    counts: dict[int, int] = {}
+    opened: list[int] = []  # positions of the words before the parentheses that are open
+    for position, text in enumerate(texts):
+        if opened and text != ")":
+            counts[opened[-1]] = max(counts[opened[-1]], 1) + (text == ",")
+        if text == "(":
+            opened.append(position - 1)
+            counts[position - 1] = 0
+        elif text == ")" and opened:
+            opened.pop()
+    return counts
 
 
 def _parse(sql: str, dialect: str) -> tuple[exp.Expression | None, int]:
@@ -255,7 +290,8 @@ def _parse(sql: str, dialect: str) -> tuple[exp.Expression | None, int]:
     level = logger.level
     logger.setLevel(logging.CRITICAL)  # it would print to stderr what it falls back on
     try:
-        trees: list[Any] = [tree for tree in sqlglot.parse(sql, dialect=dialect or None) if tree is not None]
+        parsed: list[Any] = sqlglot.parse(sql, dialect=dialect or None)
+        trees = [tree for tree in parsed if tree is not None and tree.key != "semicolon"]
     except (SqlglotError, ValueError, RecursionError):
         return None, 0
     finally:
@@ -273,18 +309,26 @@ def _kind(tree: exp.Expression | None, count: int, words: Sequence[_Word], text:
         return Kind.SEVERAL
     if tree is None:
         # Some dialects say more than the parser knows; a SELECT without a word of writing is a read.
-        several = any(word.text == ";" and word.before for word in words)
+        several = any(word.text == ";" and word.next for word in words)
         surely_a_read = first in _READ_WORDS and not writes and not several
         return Kind.QUERY if surely_a_read else Kind.UNKNOWN
     if first in _INFO_WORDS:
-        # EXPLAIN ANALYZE runs what it explains; PRAGMA name = value sets.
-        harmless = not writes if first != "pragma" else all(word.text != "=" for word in words)
-        return Kind.INFO if harmless else Kind.WRITE
+        # EXPLAIN ANALYZE runs what it explains.
+        tells = not writes if first != "pragma" else _pragma_tells(text)
+        return Kind.INFO if tells else Kind.WRITE
     changing = (exp.DML, exp.DDL, exp.Command, exp.Into, exp.Lock, exp.Merge)
     reading = (exp.Query, exp.Values, exp.Pivot)
-    if isinstance(tree, exp.Column) or (isinstance(tree, reading) and not _holds(tree, changing)):
+    if isinstance(tree, exp.Column):
+        return Kind.QUERY if tree.name.lower() not in _COMMANDS else Kind.WRITE
+    if isinstance(tree, reading) and not _holds(tree, changing):
         return Kind.QUERY
     return Kind.WRITE
+
+
+def _pragma_tells(text: str) -> bool:
+    """Whether a PRAGMA only tells: `name = value` and `name(value)` set."""
+    name, value = re.match(r"\W*pragma\s+(?:\w+\s*\.\s*)?(\w*)\s*([=(]?)", text, re.IGNORECASE).groups()  # type: ignore[union-attr]
+    return name.lower() in _TELLING or (not value and name.lower() not in {"optimize", "wal_checkpoint"})
 
 
 def _holds(tree: exp.Expression, kinds: tuple[type, ...]) -> bool:
@@ -295,21 +339,49 @@ def _holds(tree: exp.Expression, kinds: tuple[type, ...]) -> bool:
 
 
 def _tables(tree: exp.Expression) -> tuple[str, ...]:
-    """The tables that the statement names, as written; names of its own WITH are left out."""
+    """The tables that the statement names, as written; names of its own WITH are left out where they hold."""
     from sqlglot import exp
 
     if isinstance(tree, exp.Column):
         return (tree.name,)
-    own = {cte.alias.lower() for cte in tree.find_all(exp.CTE)}
-    names = [table.name for table in tree.find_all(exp.Table) if not isinstance(table.this, exp.Func)]
-    return tuple(dict.fromkeys(name for name in names if name and name.lower() not in own))
+    tables = [table for table in tree.find_all(exp.Table) if not isinstance(table.this, exp.Func)]
+    return tuple(dict.fromkeys(table.name for table in tables if table.name and not _is_own(table)))
+
+
+def _is_own(table: exp.Table) -> bool:
+    """Whether the name is that of a WITH around it.
+
+    A WITH holds in the query that it stands before, and not inside its own definition unless it is
+    recursive: there the same name is a table's.
+    """
+    from sqlglot import exp
+
+    if table.db:
+        return False
+    inside: Any = table
+    above: Any = table.parent
+    while above is not None:
+        # "with" became "with_" among sqlglot's names
+        block = above.args.get("with_") or above.args.get("with")
+        if block is not None and inside is not block:
+            names = [cte.alias for cte in block.expressions]
+        elif isinstance(above, exp.With):
+            position = next(i for i, cte in enumerate(above.expressions) if cte is inside)
+            end = len(above.expressions) if above.args.get("recursive") else position
+            names = [cte.alias for cte in above.expressions[:end]]
+        else:
+            names = []
+        if table.name.lower() in map(str.lower, names):
+            return True
+        inside, above = above, above.parent
+    return False
 
 
 def _reads_files(tree: exp.Expression, words: Sequence[_Word]) -> bool:
     """Whether a function may read what is not in the database."""
     from sqlglot import exp
 
-    if any(word.before == "(" and _FILE_FUNCTION.fullmatch(word.text) for word in words):
+    if any(word.is_call and _FILE_FUNCTION.fullmatch(word.text) for word in words):
         return True
     sources = [table.this for table in tree.find_all(exp.Table) if isinstance(table.this, exp.Func)]
     known = (exp.GenerateSeries, exp.ExplodingGenerateSeries, exp.Unnest)
@@ -322,11 +394,10 @@ def _asks_clock(words: Sequence[_Word]) -> bool:
     return any(
         word.text.strip() in _CLOCK_WORDS
         if word.string
-        else (
-            (word.text in _BARE_CLOCK and not word.quoted)
-            or (word.before == "(" and word.text in _CLOCK)
-            or (word.before == "(" and word.then == ")" and word.text in _CLOCK_IF_EMPTY)
-        )
+        else (word.text in _BARE_CLOCK and not word.quoted)
+        or (word.is_call and word.text in _CLOCK)
+        or (word.text in _CLOCK_IF_EMPTY and word.arguments == 0)
+        or (word.text in _CLOCK_IF_ALONE and word.arguments == 1)
         for word in words
     )
 
@@ -334,10 +405,13 @@ def _asks_clock(words: Sequence[_Word]) -> bool:
 def _chance(words: Sequence[_Word]) -> str:
     """Why the answer would be another one at the next run, or ""."""
     for word in words:
-        if word.string or word.quoted:
-            continue
-        if (word.before == "(" and word.text in _CHANCE) or word.text == "tablesample":
+        if word.is_call and word.text in _CHANCE:
             return f"the statement calls {word.text}, whose answer is another one each time"
-        if word.text == "using" and word.before == "sample":
+        if word.is_call and word.text in _SESSION:
+            return f"the statement calls {word.text}, whose answer is the session's"
+        sampling = word.text == "tablesample" or (word.text == "sample" and word.is_call)
+        if not (word.string or word.quoted) and (
+            sampling or (word.text == "using" and word.next == "sample")
+        ):
             return "the statement samples, and a sample is another one each time"
     return ""

@@ -18,13 +18,19 @@ if TYPE_CHECKING:
 FILE_DIALECTS = frozenset({"sqlite", "duckdb"})
 """Dialects whose database is a file of this machine."""
 
-_SECRET = r"pass(?:word|wd|phrase|code)|passwd|pwd|secret|token|credential|api_?key|access_?key|private_?key|\bsas\b"  # noqa: S105  # a pattern
-_SECRET_NAME = re.compile(_SECRET, re.IGNORECASE)
-_SECRET_PAIR = re.compile(
-    rf"(\b\w*(?:{_SECRET})\w*[\"']?\s*(?:=|:=|:(?!:))\s*)('[^']*'|\"[^\"]*\"|\{{[^}}]*\}}|[^\s;&,)]+)",
-    re.IGNORECASE,
+_SECRETS = (
+    r"pass(?:word|wd|phrase|code)|pwd|secret|token|credential|odbc_connect"
+    r"|(?:api|access|account|encryption|private|shared|signing)_?key"
+    r"|(?<![a-z])(?:pass|sas|sig|signature)(?![a-z])"
 )
-_URL_PASSWORD = re.compile(r"(://[^\s:/@'\"]*:)([^\s'\"]*)(@)")
+_SECRET_NAME = re.compile(_SECRETS, re.IGNORECASE)
+# Values in quotes (doubled or escaped inside), in ODBC's braces (doubled inside), or without either.
+_SECRET_PAIR = re.compile(
+    rf"(\b[\w-]*(?:{_SECRETS})\w*[\"']?\s*(?:=|:=|:(?!:))\s*)"
+    r"('(?:[^'\\]|\\.|'')*'?|\"(?:[^\"\\]|\\.|\"\")*\"?|\{(?:[^}]|\}\})*\}?|[^\s;&,)]+)",
+    re.IGNORECASE | re.DOTALL,
+)
+_URL_PASSWORD = re.compile(r"(://[^\s:/@'\"]*:)([^/\n]*)(@)")
 
 # Objects of the transport, which do not change rows and have no canonical form.
 _TRANSPORT = frozenset({"ssl", "ssl_context", "sslcontext"})
@@ -124,7 +130,7 @@ def from_connect_args(url: URL, arguments: tuple[Any, ...], keywords: Mapping[st
         options[f"argument {position}"] = redact(argument) if isinstance(argument, str) else argument
     if dialect == "postgresql":
         # libpq fills what the URL leaves open from these.
-        options |= {k: v for k, v in os.environ.items() if k.startswith("PG") and not k.startswith("PGPASS")}
+        options |= _options({k: v for k, v in os.environ.items() if k.startswith("PG") and k != "PGPASSFILE"})
     if indirect := _INDIRECT & {*options, *(["service"] if "PGSERVICE" in options else [])}:
         raise NotCacheable(f"the connection's {min(indirect)!r} names a file that may say anything")
     return SourceIdentity(
@@ -178,18 +184,29 @@ def _database_path(
     database = arguments[0] if arguments else rest.pop("database", None)
     if isinstance(database, bytes | os.PathLike):
         database = os.fsdecode(database)
-    in_memory = not database or database.startswith(":memory:") or "mode=memory" in database
-    if not isinstance(database, str) or in_memory:
-        raise NotCacheable("an in-memory database has no identity")
+    if not isinstance(database, str):
+        database = ""
     if database.startswith("file:") and rest.get("uri"):
-        from urllib.parse import unquote, urlsplit
-
-        parsed = urlsplit(database)
-        rest["uri query"] = parsed.query
-        database = unquote(parsed.path)
+        database = _path_of_uri(database)
+    if database in ("", ":default:") or database.startswith(":memory:"):
+        raise NotCacheable("an in-memory database has no identity")
     if dialect == "duckdb" and re.match(r"\w{2,}:", database):  # md:, ducklake:, postgres: ...
         raise NotCacheable(f"a {database.partition(':')[0]}: database is not a file of this machine")
     return os.path.realpath(database), rest
+
+
+def _path_of_uri(uri: str) -> str:
+    """The path in a SQLite URI (https://www.sqlite.org/uri.html), "" where it is in memory."""
+    from urllib.parse import parse_qsl, unquote, urlsplit
+
+    parsed = urlsplit(uri)
+    parameters = dict(parse_qsl(parsed.query))
+    if parameters.get("mode") == "memory" or parameters.get("vfs") == "memdb":
+        return ""
+    path = unquote(parsed.path)
+    if path not in ("", ":memory:") and (other := parameters.keys() - {"mode"}):
+        raise NotCacheable(f"the URI's {min(other)} changes what is read of the file")
+    return path
 
 
 def _options(keywords: Mapping[str, Any]) -> dict[str, object]:

@@ -35,6 +35,9 @@ class Inventory:
         self._lock = threading.RLock()
         self._opened: Store | None = None
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self.directory)!r})"
+
     @property
     def directory(self) -> Path:
         """Where results are kept."""

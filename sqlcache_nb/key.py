@@ -81,7 +81,10 @@ def encode(value: object) -> bytes:
     """
     kind = type(value)
     if encoder := _ENCODERS.get(kind):
-        return _tagged(kind.__name__, encoder(value))
+        try:
+            return _tagged(kind.__name__, encoder(value))
+        except ValueError as fault:  # an integer of more digits than Python writes
+            raise NotCacheable(f"a value of type {kind.__qualname__} has no canonical form") from fault
     if isinstance(value, Enum):
         # The value, too: a member may be given another one between two runs of a cell.
         return _tagged("Enum", encode([kind.__module__, kind.__qualname__, value.name, value.value]))
@@ -165,16 +168,16 @@ _ENCODERS: dict[type, Callable[[Any], bytes]] = {
 
 def _encode_numpy(value: Any) -> bytes:
     """Scalars, arrays and dtypes, told apart by what they have: numpy itself is not imported here."""
-    if hasattr(value, "tobytes") and not value.dtype.hasobject:
-        shape = value.shape if hasattr(value, "ndim") else ()
-        return _tagged(
-            f"numpy.{type(value).__name__}", encode([value.dtype.str, list(shape), value.tobytes()])
-        )
-    if hasattr(value, "itemsize") and not value.hasobject:
+    name = type(value).__name__
+    dtype = value.dtype if hasattr(value, "tobytes") else value
+    # Objects, records and subarrays have no bytes of their own; a masked array's mask is not in its bytes.
+    if getattr(dtype, "kind", "V") in "OV" or name == "MaskedArray":
+        if dtype is value and getattr(value, "kind", None) == "O":
+            return _tagged("numpy.dtype", b"object")
+        raise NotCacheable(f"a value of type {type(value).__qualname__} has no canonical form")
+    if dtype is value:
         return _tagged("numpy.dtype", _text(value.str))
-    if getattr(value, "kind", None) == "O":
-        return _tagged("numpy.dtype", b"object")
-    raise NotCacheable(f"a value of type {type(value).__qualname__} has no canonical form")
+    return _tagged(f"numpy.{name}", encode([dtype.str, list(getattr(value, "shape", ())), value.tobytes()]))
 
 
 _STATELESS_DTYPES = {f"{sign}Int{bits}Dtype" for sign in ("", "U") for bits in (8, 16, 32, 64)} | {

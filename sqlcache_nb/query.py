@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.sql.elements import TextClause
 from sqlalchemy.sql.selectable import SelectBase
+from sqlalchemy.types import TypeEngine
 
 from sqlcache_nb.errors import NotCacheable
+from sqlcache_nb.identity import is_secret, redact
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Dialect
     from sqlalchemy.sql.compiler import SQLCompiler
     from sqlalchemy.sql.elements import BindParameter
-    from sqlalchemy.types import TypeEngine
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,15 +36,22 @@ class Query:
         result_types: for Core and ORM statements, the type that makes each column's Python values.
         options: every read option that shapes the frame.
         environment: versions and settings that shape the frame.
+        typed: the text as a person wrote it, where that is known.
     """
 
     kind: str
     sql: str
     params: object = None
     positions: tuple[str, ...] = ()
-    result_types: tuple[tuple[str, str], ...] = ()
+    result_types: tuple[tuple[str, object], ...] = ()
     options: Mapping[str, object] = field(default_factory=dict)
     environment: Mapping[str, object] = field(default_factory=dict)
+    typed: str | None = None
+
+    @property
+    def shown(self) -> str:
+        """The text for a person to read."""
+        return self.typed or re.sub(r"__\[POSTCOMPILE_(\w+)\]", r"(:\1)", self.sql)
 
     def parts(self) -> dict[str, object]:
         """The named parts that a key is made of."""
@@ -60,7 +71,10 @@ class Query:
         if not isinstance(named, Mapping):
             values = named if isinstance(named, list | tuple) else [named]
             named = {str(position): value for position, value in enumerate(values, 1)}
-        return {str(name): _shortened(repr(value)) for name, value in named.items()}
+        return {
+            str(name): "***" if is_secret(str(name)) else _shortened(redact(repr(value)))
+            for name, value in named.items()
+        }
 
 
 def ask(
@@ -70,6 +84,8 @@ def ask(
     dialect: Dialect | None,
     options: Mapping[str, object],
     environment: Mapping[str, object],
+    execution_options: Mapping[str, object] | None = None,
+    adapt: Callable[[object], object] | None = None,
 ) -> Query:
     """The question that `sql` with `params` is.
 
@@ -80,6 +96,8 @@ def ask(
             or None for a connection that takes strings only.
         options: every read option that shapes the frame.
         environment: versions and settings that shape the frame.
+        execution_options: those of the connection; the statement's own win over them.
+        adapt: what the driver makes of a bound value by adapters that anybody may register.
 
     Raises:
         NotCacheable: the statement has no text that is sure to mean the same tomorrow.
@@ -88,13 +106,16 @@ def ask(
         >>> ask("select 1", None, dialect=None, options={}, environment={}).kind
         'string'
     """
+    execution = dict(execution_options or {})
     if type(sql) is str:
-        return Query("string", sql, params, options=options, environment=environment)
+        told = {**options, "execution": _meaningful(execution)}
+        return Query("string", sql, _adapted(params, adapt), options=told, environment=environment)
     if dialect is None or not isinstance(sql, TextClause | SelectBase):
         raise NotCacheable(f"a statement of type {type(sql).__qualname__} is not one that can be cached")
     if not (params is None or isinstance(params, Mapping)):
         raise NotCacheable("several sets of parameters for one statement")
     try:
+        statement: Any = sql  # every kind of it takes execution options, which its types do not say
         compiled: Any = sql.compile(dialect=dialect)
         values = compiled.construct_params(params, escape_names=False)
     except SQLAlchemyError as fault:  # pandas will meet it, too, and raise it as it does
@@ -102,12 +123,43 @@ def ask(
     return Query(
         kind="text" if isinstance(sql, TextClause) else "select",
         sql=str(compiled),
-        params=dict(_driver_values(compiled, values, dialect)),
+        params=_adapted(dict(_driver_values(compiled, values, dialect)), adapt),
         positions=tuple(compiled.positiontup or ()),
         result_types=tuple(_result_types(compiled, dialect)),
-        options=options,
+        options={**options, "execution": _meaningful(execution | dict(statement.get_execution_options()))},
         environment=environment,
+        typed=sql.text.replace("\\:", ":") if isinstance(sql, TextClause) else None,
     )
+
+
+# How a statement is run, and not what it answers.
+_HARMLESS_EXECUTION = frozenset(
+    """autocommit autoflush compiled_cache isolation_level logging_token max_row_buffer populate_existing
+    preserve_rowcount stream_results yield_per""".split()
+)
+
+
+def _meaningful(execution_options: Mapping[str, object]) -> dict[str, object]:
+    return {
+        name: value
+        for name, value in execution_options.items()
+        if name not in _HARMLESS_EXECUTION and not name.startswith("_")
+    }
+
+
+def _adapted(params: Any, adapt: Callable[[object], object] | None) -> Any:
+    """The bound values, one or two levels deep, as the driver will have them."""
+    if adapt is None or params is None:
+        return params
+    if isinstance(params, Mapping):
+        return {name: _adapted_one(value, adapt) for name, value in params.items()}
+    return _adapted_one(params, adapt)
+
+
+def _adapted_one(value: Any, adapt: Callable[[object], object]) -> Any:
+    if type(value) in (list, tuple):
+        return type(value)(adapt(item) for item in value)
+    return adapt(value)
 
 
 def _driver_values(
@@ -132,24 +184,45 @@ def _processed(bind: BindParameter[Any], value: Any, dialect: Dialect) -> Any:
         raise NotCacheable(f"the value of :{bind.key} cannot be bound") from fault
 
 
-def _result_types(compiled: Any, dialect: Dialect) -> Iterator[tuple[str, str]]:
+def _result_types(compiled: Any, dialect: Dialect) -> Iterator[tuple[str, object]]:
     # The same SQL gives other Python values under another result type: they belong to the question.
     homes = ("sqlalchemy", type(dialect).__module__.partition(".")[0])
     for column in compiled._result_columns:  # noqa: SLF001  # in no public place
-        for kind in _nested(column.type):
-            if type(kind).__module__.partition(".")[0] not in homes:
-                raise NotCacheable(
-                    f"column {column.keyname} has a type of your own ({type(kind).__qualname__}), "
-                    "whose code may change under the same name"
-                )
-        yield str(column.keyname), f"{type(column.type).__module__}.{column.type!r}"
+        try:
+            # Both: a variant is another type for this dialect, a decorator is hidden behind its own.
+            kinds = [_described(kind, homes) for kind in (column.type, column.type.dialect_impl(dialect))]
+        except NotCacheable as refusal:
+            raise NotCacheable(f"column {column.keyname} has a type {refusal}") from None
+        yield str(column.keyname), kinds
 
 
-def _nested(kind: TypeEngine[Any]) -> Iterator[TypeEngine[Any]]:
-    yield kind
-    for inner in (getattr(kind, "item_type", None), *getattr(kind, "types", ())):
-        if inner is not None:
-            yield from _nested(inner)
+def _described(kind: TypeEngine[Any], homes: tuple[str, ...]) -> object:
+    """A type's class, and the arguments that it was made with."""
+    home = type(kind)
+    if home.__module__.partition(".")[0] not in homes:
+        raise NotCacheable(f"of your own ({home.__qualname__}), whose code may change under the same name")
+    names = {name for base in home.__mro__ for name in _constructor_arguments(base)}
+    return [
+        f"{home.__module__}.{home.__qualname__}",
+        {
+            name: _described(value, homes) if isinstance(value, TypeEngine) else value
+            for name, value in vars(kind).items()
+            if name in names - _NO_ARGUMENTS
+        },
+    ]
+
+
+# Beside the constructors' own names: where Enum and SQLite's dates keep their arguments.
+_KEPT_ELSEWHERE = ("enums", "enum_class", "_storage_format", "_reg")
+_NO_ARGUMENTS = frozenset({"metadata", "_variant_mapping"})
+
+
+@cache
+def _constructor_arguments(kind: type) -> tuple[str, ...]:
+    try:
+        return (*signature(kind.__init__).parameters, *_KEPT_ELSEWHERE)  # type: ignore[misc]  # of a class
+    except ValueError:  # built in, without a signature
+        return _KEPT_ELSEWHERE
 
 
 def _shortened(text: str) -> str:

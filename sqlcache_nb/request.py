@@ -114,6 +114,8 @@ class CacheOptions:
             raise ConfigError("refresh stores what it fetches: it cannot be had with no_store")
         if self.validate not in ("auto", False):
             raise ConfigError(f'validate={self.validate!r} is not known: give "auto" or False')
+        if not (self.tag is None or isinstance(self.tag, str)):
+            object.__setattr__(self, "tag", tuple(self.tag))  # an iterator can be read once only
         self.seconds  # noqa: B018  # raises now what it would raise late
 
     @property

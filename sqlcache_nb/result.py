@@ -28,7 +28,7 @@ class Outcome(StrEnum):
     """From the database; nothing was read from the cache and nothing stored."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Result:
     """The answer to one question.
 
@@ -57,6 +57,9 @@ class Result:
     entry: Entry | None = None
     path: Path | None = None
     elapsed: float | None = None
+
+    def __repr__(self) -> str:
+        return f"<Result {self.outcome}: {self.detail or self.reason}, {self.source}>"
 
     @cached_property
     def frame(self) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -430,6 +431,24 @@ class TestFaultsOfTheCache:
         assert differences(pd.read_sql(QUERY, sales), result.frame) == []
         assert cache.read(QUERY, sales).outcome is Outcome.HIT
 
+    def test_a_payload_that_cannot_be_decoded_is_fetched_again(
+        self, cache: QueryCache, sales: Engine, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        cache.read(QUERY, sales)
+        hit = cache.read(QUERY, sales)
+        monkeypatch.setattr("sqlcache_nb.codec.from_arrow", lambda *args: 1 / 0)
+        with pytest.warns(StoreWarning, match="cannot be decoded"):
+            assert differences(pd.read_sql(QUERY, sales), hit.frame) == []
+
+    @pytest.mark.parametrize("damage", ['"elapsed": null', '"elapsed": "long"'])
+    def test_a_damaged_entry_is_fetched_again(self, cache: QueryCache, sales: Engine, damage: str) -> None:
+        cache.read(QUERY, sales)
+        with closing(sqlite3.connect(cache.directory / "v1" / "cache.db")) as con, con:
+            ((value,),) = con.execute("select value from Cache").fetchall()
+            con.execute("update Cache set value = ?", (re.sub(r'"elapsed": [^,]+', damage, value),))
+        assert outcomes(cache, QUERY, sales) == ["miss", "hit"]
+        assert cache.stats().entries == 1
+
     def test_a_corrupt_index_means_no_cache_and_one_warning(self, tmp_path: Path, sales: Engine) -> None:
         with QueryCache(tmp_path / "corrupt") as cache:
             path = cache.read(QUERY, sales).path
@@ -526,7 +545,8 @@ class TestBesideReading:
         monkeypatch.chdir(tmp_path / "project" / "deep")
         with QueryCache(clock=clock) as cache:
             assert cache.directory == tmp_path / "project" / "answers"
-            assert "pyproject.toml" in (cache.announcement or "")
+            assert "pyproject.toml" in (cache.announce() or "")
+            assert cache.announce() is None
             cache.read(QUERY, sales)
             clock.forward(minutes=2)
             assert cache.read(QUERY, sales, validate=False).reason is Reason.EXPIRED

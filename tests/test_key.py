@@ -129,7 +129,7 @@ ALIKE: list[tuple[Any, Any]] = [
 ]
 
 
-@pytest.mark.parametrize(("left", "right"), ALIKE, ids=named)
+@pytest.mark.parametrize(("left", "right"), ALIKE, ids=lambda value: type(value).__name__)
 def test_what_is_made_otherwise_and_means_the_same_has_the_same_bytes(left: Any, right: Any) -> None:
     assert encode(left) == encode(right)
 

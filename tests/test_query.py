@@ -337,7 +337,7 @@ def test_a_type_of_another_dialect_changes_nothing_here() -> None:
     kind = sa.Numeric().with_variant(sa.Numeric(asdecimal=False), "mysql")
     result = question(sa.select(sa.column("x", kind))).result_types
     assert len(result) == 1
-    assert "Numeric" in result[0][1]
+    assert "Numeric" in str(result[0][1])
 
 
 @pytest.mark.parametrize(

@@ -64,8 +64,11 @@ def encode(frame: pd.DataFrame, provenance: str) -> pa.Buffer:
     }
     names = [str(label) for label in labels] + _free_names(labels, [level.name for level in levels])
     metadata = {_FORMAT_KEY: json.dumps(spec).encode(), _PROVENANCE_KEY: provenance.encode()}
-    table = pa.Table.from_arrays([array for array, _ in (*columns, *index)], names=names)
-    return _write(table.replace_schema_metadata(metadata))
+    try:
+        table = pa.Table.from_arrays([array for array, _ in (*columns, *index)], names=names)
+        return _write(table.replace_schema_metadata(metadata))
+    except (pa.ArrowException, UnicodeError, OverflowError, OSError) as fault:  # a label, or a value's range
+        raise NotCacheable(f"the frame holds what Parquet does not keep ({type(fault).__name__})") from fault
 
 
 class Payload:
@@ -100,8 +103,10 @@ class Payload:
         try:
             table = self._file.read(use_threads=use_threads)
             return _restore(table, self._spec, use_threads)
-        except (pa.ArrowException, KeyError, TypeError, ValueError) as fault:
-            raise CodecError(f"the payload cannot be decoded: {fault}") from fault
+        except CodecError:
+            raise
+        except Exception as fault:  # whatever instructions that fit no file may lead to
+            raise CodecError(f"the payload cannot be decoded: {type(fault).__name__}: {fault}") from fault
 
 
 def _restore(table: pa.Table, spec: Mapping[str, Any], use_threads: bool) -> pd.DataFrame:
@@ -135,7 +140,8 @@ def _restored_index(
             continue
         values = from_arrow(table.column(position), level_spec, natural.iloc[:, position])
         # dtype= keeps pandas from inferring another one from objects
-        levels.append(pd.Index(values, dtype=values.dtype, name=name))
+        level: pd.Index[Any] = pd.Index(values, dtype=values.dtype)
+        levels.append(level.rename(name))  # afterwards: name=None would keep a Series' own
     return levels[0] if len(levels) == 1 else pd.MultiIndex.from_arrays(levels)
 
 
@@ -156,12 +162,13 @@ def _labels(columns: pd.Index[Any]) -> list[str]:
 
 
 def _labels_spec(columns: pd.Index[Any]) -> dict[str, Any]:
-    spec: dict[str, Any] = {"values": [str(label) for label in columns]}
-    if isinstance(columns.dtype, pd.StringDtype):
-        return spec | string_spec(columns.dtype)
     # A reflected table's columns have names of SQLAlchemy's own type.
     quotes = [[label.quote] if isinstance(label, quoted_name) else [] for label in columns]
-    return spec | ({"quotes": quotes} if any(quotes) else {})
+    return {
+        "values": [str(label) for label in columns],
+        **({"quotes": quotes} if any(quotes) else {}),
+        **(string_spec(columns.dtype) if isinstance(columns.dtype, pd.StringDtype) else {}),
+    }
 
 
 def _restored_labels(spec: Mapping[str, Any]) -> pd.Index[Any]:
@@ -181,6 +188,8 @@ def _levels(index: pd.Index[Any]) -> list[pd.Index[Any]]:
         return []
     levels = [index.get_level_values(position) for position in range(index.nlevels)]
     for level in levels:
+        if getattr(level, "freq", None) is not None:
+            raise NotCacheable("the index has a freq")
         if not (level.name is None or type(level.name) is str):
             raise NotCacheable(f"the index name {level.name!r} is of type {type(level.name).__qualname__}")
     return levels

@@ -15,8 +15,11 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from sqlcache_nb.errors import CodecError, NotCacheable
+
+_LAST_DAY = (date.max - date(1970, 1, 1)).days
 
 Spec = Mapping[str, Any]
 """How a column is restored: its "kind", and what that kind needs."""
@@ -31,8 +34,8 @@ _PLAIN_ARROW: tuple[Callable[[pa.DataType], bool], ...] = (
     pa.types.is_binary,
     pa.types.is_large_binary,
     pa.types.is_date32,
-    pa.types.is_time64,
-    pa.types.is_decimal128,
+    lambda kind: pa.types.is_time64(kind) and kind.unit == "us",
+    lambda kind: pa.types.is_decimal128(kind) and kind.scale >= 0,
     lambda kind: (pa.types.is_timestamp(kind) or pa.types.is_duration(kind)) and kind.unit != "s",
 )
 
@@ -57,7 +60,10 @@ def to_arrow(values: pd.Series[Any] | pd.Index[Any]) -> tuple[pa.Array | pa.Chun
         if isinstance(dtype, pd.ArrowDtype) and any(
             is_plain(dtype.pyarrow_dtype) for is_plain in _PLAIN_ARROW
         ):
-            return pa.array(values.array), {"kind": "arrow"}
+            array = pa.array(values.array)
+            if pa.types.is_date32(array.type) and (pc.max(array.cast("int32")).as_py() or 0) > _LAST_DAY:
+                raise NotCacheable("holds dates after the year 9999")
+            return array, {"kind": "arrow"}
         if dtype.name in _MASKED:
             return _masked_to_arrow(values, dtype)
     except (pa.ArrowException, UnicodeError, OverflowError) as fault:
@@ -108,8 +114,17 @@ def _numpy_to_arrow(values: np.ndarray[Any, Any], dtype: np.dtype[Any]) -> tuple
     is_time = dtype.kind in "mM" and np.datetime_data(dtype) in (("s", 1), ("ms", 1), ("us", 1), ("ns", 1))
     if not (is_plain or is_time) or not dtype.isnative:
         raise NotCacheable(f"is of dtype {dtype}")
+    if is_time and np.datetime_data(dtype)[0] == "s":
+        _check_milliseconds(values)
     # NaN becomes null, which is what other readers of the file expect for a missing value.
     return pa.array(values, from_pandas=True), {"kind": "numpy", "dtype": dtype.str}
+
+
+def _check_milliseconds(values: np.ndarray[Any, Any]) -> None:
+    """Seconds are kept as milliseconds, whose range is smaller."""
+    seconds = values.view("int64")[~np.isnat(values)]
+    if len(seconds) and np.abs(seconds).max() > np.iinfo("int64").max // 1_000:
+        raise NotCacheable("holds times that Parquet does not reach")
 
 
 # --- objects ----------------------------------------------------------------------------------------
@@ -122,7 +137,7 @@ def _objects_to_arrow(values: np.ndarray[Any, Any]) -> tuple[pa.Array, Spec]:
         return pa.nulls(len(values)), {"kind": "object", "of": "None"}
     if len(types) > 1 or types.isdisjoint(_OBJECT_TYPES):
         names = " and ".join(sorted(kind.__qualname__ for kind in types))
-        raise NotCacheable(f"holds objects of type {names}")
+        raise NotCacheable(f"holds objects of type {names}: cast it in the SQL to have the result kept")
     (kind,) = types
     return _OBJECT_TYPES[kind](values), {"kind": "object", "of": kind.__name__}
 

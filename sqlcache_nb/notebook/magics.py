@@ -61,7 +61,6 @@ class CachedSQLMagics(Magics):
         self._ipython: Any = shell  # traitlets would have it that there may be none
         self._connections = Connections()
         self._own_cache: QueryCache | None = None
-        self._announced: set[str] = set()
         self._lines = LineHandler(lambda: bool(self.quiet))
         self._lines.attach()
 
@@ -144,9 +143,8 @@ class CachedSQLMagics(Magics):
             cache = default_cache()
         else:
             cache = self._own_cache = self._own_cache or QueryCache(ttl=self.ttl)
-        if cache.announcement and cache.announcement not in self._announced:
-            self._announced.add(cache.announcement)
-            show(cache.announcement)
+        if announcement := cache.announce():
+            show(announcement)
         return cache
 
     def _answer_cell(self, line: str, sql: str, scopes: Scopes) -> DataFrame | None:

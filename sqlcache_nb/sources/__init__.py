@@ -20,6 +20,7 @@ class SqliteSource(Source):
 
     con: sqlite3.Connection
     dialect_name = "sqlite"
+    adapt = staticmethod(sqlite.adapt)
 
     def __init__(self, con: sqlite3.Connection) -> None:
         super().__init__(con, sqlite.label_of(con))

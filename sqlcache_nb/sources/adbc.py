@@ -10,7 +10,7 @@ from sqlcache_nb.errors import NotCacheable
 from sqlcache_nb.identity import SourceIdentity, file_identity
 from sqlcache_nb.sources import sqlite
 from sqlcache_nb.sources.base import Source
-from sqlcache_nb.sources.files import sqlite_schema_cookie
+from sqlcache_nb.sources.files import is_open, sqlite_schema_cookie
 
 
 class AdbcSource(Source):
@@ -29,6 +29,8 @@ class AdbcSource(Source):
             raise NotCacheable("an ADBC connection to a server has a session of its own; an Engine is cached")
         path = sqlite.check_session(self._execute)
         identity = file_identity("sqlite", "adbc", path)
+        if not is_open(path):
+            raise NotCacheable("the file was replaced while the connection was open")
         # It may be in a transaction and does not tell: so what such a transaction leaves is looked for.
         ((journal,),) = self._execute("PRAGMA journal_mode")
         if journal == "wal":

@@ -35,6 +35,9 @@ class Source:
     label: str
     """Short text for a person, without secrets."""
 
+    adapt: Callable[[object], object] | None = None
+    """What the driver makes of a bound value by adapters that anybody may register, or None."""
+
     def __init__(self, con: Any, label: str, refusal: str = "") -> None:
         self.con = con
         self.label = label
@@ -51,6 +54,9 @@ class Source:
     def catalog(self) -> Catalog | None:
         """What the names in a database file stand for, or None for a server."""
         return None
+
+    def close(self) -> None:
+        """Give back what was borrowed for this question."""
 
     def execution_options(self) -> dict[str, object]:
         """Options of the connection that change what a statement means."""

@@ -10,6 +10,7 @@ from typing import Any
 from sqlcache_nb.catalog import Catalog
 from sqlcache_nb.errors import NotCacheable
 from sqlcache_nb.identity import is_secret
+from sqlcache_nb.sources.files import is_open
 
 Execute = Callable[[str], Iterable[Any]]
 """Runs one statement on a live connection and gives its rows."""
@@ -21,7 +22,7 @@ SELECT current_database(), current_schema(),
      + (SELECT count(*) FROM duckdb_views() WHERE temporary AND NOT internal)
 """
 _SETTINGS = "SELECT name, value FROM duckdb_settings()"
-_FUNCTIONS = "SELECT lower(function_name), any_value(macro_definition), bool_and(internal) FROM duckdb_functions() GROUP BY 1"
+_FUNCTIONS = "SELECT lower(function_name), any_value(macro_definition), bool_and(internal), count(*) FROM duckdb_functions() GROUP BY 1"
 # They change how a query runs, and not what it answers.
 _HARMLESS = frozenset(
     """access_mode custom_user_agent enable_logging enable_profiling enable_progress_bar enable_progress_bar_print external_threads
@@ -53,7 +54,10 @@ def identify_session(execute: Execute) -> tuple[str | None, dict[str, object]]:
     }
     if schema != "main":
         changed["schema"] = schema
-    return databases.get(database), options_of(changed)
+    path = databases.get(database)
+    if path and not is_open(path):
+        raise NotCacheable("the file was replaced while the connection was open")
+    return path, options_of(changed)
 
 
 def options_of(changed: Mapping[str, str]) -> dict[str, object]:
@@ -89,11 +93,15 @@ def catalog(execute: Execute) -> Catalog:
     views = execute("SELECT lower(view_name), sql FROM duckdb_views() WHERE NOT internal")
     # A function that a new session does not have is Python's, or an extension's.
     functions = [
-        (str(name), f"SELECT {definition}" if definition else "")
-        for name, definition, internal in execute(_FUNCTIONS)
+        (str(name), f"SELECT {definition}" if definition and count == 1 else "")
+        for name, definition, internal, count in execute(_FUNCTIONS)
         if not internal or name not in _plain_functions()
     ]
-    return Catalog(frozenset(row[0] for row in tables), dict([*views, *functions]))
+    definitions: dict[str, str] = {}
+    for name, definition in [*views, *functions]:
+        # One name in two schemas: which of them is meant is not told here.
+        definitions[name] = "" if name in definitions else definition
+    return Catalog(frozenset(row[0] for row in tables), definitions)
 
 
 @cache
@@ -102,4 +110,4 @@ def _plain_functions() -> frozenset[str]:
     import duckdb
 
     with closing(duckdb.connect(":memory:")) as con:
-        return frozenset(name for name, _, _ in con.execute(_FUNCTIONS).fetchall())
+        return frozenset(row[0] for row in con.execute(_FUNCTIONS).fetchall())

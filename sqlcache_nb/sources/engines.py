@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -14,16 +14,72 @@ from sqlalchemy import create_engine, inspect, make_url
 from sqlalchemy.engine import URL, Connection, Dialect, Engine
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
-from sqlalchemy.pool import NullPool, QueuePool
 from sqlalchemy.sql.elements import ClauseElement
 
 from sqlcache_nb.catalog import Catalog
 from sqlcache_nb.errors import NotCacheable, UnsupportedSource
 from sqlcache_nb.identity import FILE_DIALECTS, SourceIdentity, file_identity, from_connect_args
-from sqlcache_nb.sources import duckdb, sqlite
+from sqlcache_nb.sources import duckdb, pools, servers, sqlite
 from sqlcache_nb.sources.base import Source, pristine
 
-ConnectArgs = tuple[tuple[Any, ...], Mapping[str, Any]]
+
+class EngineSource(Source):
+    """An Engine: identified by its connect arguments, as long as nothing else sets up its sessions.
+
+    Args:
+        engine: the engine.
+        vouched: whether the caller says, by a source_name, which database answers.
+    """
+
+    def __init__(self, engine: Engine, *, vouched: bool = False) -> None:
+        super().__init__(engine, label_of(engine.url))
+        self.dialect_name = engine.dialect.name
+        self.dialect = pristine(type(engine.dialect), engine.dialect.paramstyle)
+        self.adapt = _adapter(engine.dialect)
+        self._engine = engine
+        self._vouched = vouched
+
+    def identify(self) -> SourceIdentity:
+        engine = self._engine
+        pools.check_dialect(engine.dialect)
+        pools.check_rewriting(engine)
+        arguments = pools.connect_args(engine)
+        is_plain = pools.is_plain(engine)
+        if self.dialect_name not in FILE_DIALECTS:
+            if not is_plain and not self._vouched:
+                raise NotCacheable(
+                    "code of yours opens or sets up the engine's connections, and may lead anywhere; "
+                    "source_name= vouches for it"
+                )
+            servers.check_sessions(engine)
+            return from_connect_args(engine.url, *(arguments or ((), {})))
+        identity = None
+        if is_plain and arguments is not None and not pools.has_idle_connections(engine):
+            identity = _identify_new_session(engine.url, *arguments)
+        return identity or _identify_file_session(self._borrowed())
+
+    def catalog(self) -> Catalog | None:
+        return _catalog(self._borrowed()) if self.dialect_name in FILE_DIALECTS else None
+
+    def execution_options(self) -> dict[str, object]:
+        return dict(self._engine.get_execution_options())
+
+    def close(self, *, dispose: bool = False) -> None:
+        if self.con is not self._engine:
+            self.con.close()
+        self.con = self._engine
+        if dispose:
+            self._engine.dispose()
+
+    def _borrowed(self) -> Connection:
+        """One connection for the whole question: the next of the pool may carry something else."""
+        if self.con is self._engine:
+            try:
+                self.con = self._engine.connect()
+            except SQLAlchemyError as fault:  # pandas will meet it, too
+                raise NotCacheable("the database cannot be reached") from fault
+        connection: Connection = self.con
+        return connection
 
 
 class UrlSource(Source):
@@ -38,69 +94,26 @@ class UrlSource(Source):
         super().__init__(url, label_of(self._url))
         self.dialect_name = self._url.get_backend_name()
         self.dialect = pristine(self._dialect_class)
+        self.adapt = _adapter(self.dialect)
+        self._asked: EngineSource | None = None
 
     def identify(self) -> SourceIdentity:
         arguments, keywords = self._dialect_class().create_connect_args(self._url)
-        if (identity := _identify_new_session(self._url, tuple(arguments), keywords)) is not None:
-            return identity
-        with self._engine() as engine, _borrowed(engine) as connection:
-            return _identify_file_session(connection)
+        identity = _identify_new_session(self._url, tuple(arguments), keywords)
+        return identity or self._engine().identify()
 
     def catalog(self) -> Catalog | None:
-        if self.dialect_name not in FILE_DIALECTS:
-            return None
-        with self._engine() as engine, _borrowed(engine) as connection:
-            return _catalog(connection)
+        return self._engine().catalog() if self.dialect_name in FILE_DIALECTS else None
 
-    @contextmanager
-    def _engine(self) -> Iterator[Engine]:
-        engine = create_engine(self._url)
-        try:
-            yield engine
-        finally:
-            engine.dispose()
+    def close(self) -> None:
+        if self._asked is not None:
+            self._asked.close(dispose=True)
+        self._asked = None
 
-
-class EngineSource(Source):
-    """An Engine: identified by its connect arguments, as long as nothing else sets up its sessions."""
-
-    con: Engine
-
-    def __init__(self, engine: Engine, *, vouched: bool = False) -> None:
-        super().__init__(engine, label_of(engine.url))
-        self.dialect_name = engine.dialect.name
-        self.dialect = pristine(type(engine.dialect), engine.dialect.paramstyle)
-        self._vouched = vouched
-
-    def identify(self) -> SourceIdentity:
-        engine = self.con
-        _check_dialect(engine.dialect)
-        _check_rewriting(engine)
-        arguments = connect_args(engine)
-        is_plain = arguments is not None and not _sets_up_sessions(engine)
-        if self.dialect_name not in FILE_DIALECTS:
-            if not is_plain and not self._vouched:
-                raise NotCacheable(
-                    "code of yours opens or sets up the engine's connections, and may lead anywhere; "
-                    "source_name= vouches for it"
-                )
-            return from_connect_args(engine.url, *(arguments or ((), {})))
-        identity = None
-        if is_plain and arguments is not None and not _has_idle_connections(engine):
-            identity = _identify_new_session(engine.url, *arguments)
-        if identity is not None:
-            return identity
-        with _borrowed(engine) as connection:
-            return _identify_file_session(connection)
-
-    def catalog(self) -> Catalog | None:
-        if self.dialect_name not in FILE_DIALECTS:
-            return None
-        with _borrowed(self.con) as connection:
-            return _catalog(connection)
-
-    def execution_options(self) -> dict[str, object]:
-        return _meaningful(self.con.get_execution_options())
+    def _engine(self) -> EngineSource:
+        """An engine of our own, where the database itself must be asked."""
+        self._asked = self._asked or EngineSource(create_engine(self._url))
+        return self._asked
 
 
 class ConnectionSource(Source):
@@ -113,12 +126,13 @@ class ConnectionSource(Source):
         self._in_transaction = in_transaction
         self.dialect_name = connection.dialect.name
         self.dialect = pristine(type(connection.dialect), connection.dialect.paramstyle)
+        self.adapt = _adapter(connection.dialect)
 
     def identify(self) -> SourceIdentity:
         if self.dialect_name not in FILE_DIALECTS:
             raise NotCacheable("an open connection to a server has a session of its own; an Engine is cached")
-        _check_dialect(self.con.dialect)
-        _check_rewriting(self.con)
+        pools.check_dialect(self.con.dialect)
+        pools.check_rewriting(self.con)
         if self._in_transaction and self.dialect_name == "duckdb":  # SQLite itself is asked
             raise NotCacheable("the connection is in a transaction, whose rows only it can see")
         return _identify_file_session(self.con)
@@ -127,7 +141,7 @@ class ConnectionSource(Source):
         return _catalog(self.con)
 
     def execution_options(self) -> dict[str, object]:
-        return _meaningful(self.con.get_execution_options())
+        return dict(self.con.get_execution_options())
 
 
 class SessionSource(Source):
@@ -149,6 +163,7 @@ class SessionSource(Source):
         self.label = label_of(bind.engine.url)
         self.dialect_name = bind.dialect.name
         self.dialect = pristine(type(bind.dialect), bind.dialect.paramstyle)
+        self.adapt = _adapter(bind.dialect)
 
     @cached_property
     def con(self) -> Connection:
@@ -216,27 +231,6 @@ def label_of(url: URL) -> str:
     return re.split(r"[/\\]", database)[-1]
 
 
-def connect_args(engine: Engine) -> ConnectArgs | None:
-    """What the engine's own creator gives to the driver's `connect`, or None for a foreign creator.
-
-    `create_engine(url, creator=...)` still shows the URL, and `connect_args` are in no public place:
-    both can only be told by the closure of the pool's creator.
-    """
-    creator: Any = engine.pool._creator  # noqa: SLF001  # see above
-    code = getattr(creator, "__code__", None)
-    if getattr(creator, "__module__", "") != "sqlalchemy.engine.create" or code is None:
-        return None
-    cells = dict(zip(code.co_freevars, creator.__closure__ or (), strict=True))
-    arguments = cells.get("cargs_tup", cells.get("cargs"))
-    keywords = cells.get("cparams")
-    if arguments is None or keywords is None:
-        return None
-    # What SQLAlchemy's dialect itself adds says nothing of the database.
-    adapters = getattr(engine.dialect, "_psycopg_adapters_map", None)
-    own = {name: value for name, value in keywords.cell_contents.items() if value is not adapters}
-    return tuple(arguments.cell_contents), own
-
-
 def _identify_new_session(
     url: URL, arguments: tuple[Any, ...], keywords: Mapping[str, Any]
 ) -> SourceIdentity | None:
@@ -247,65 +241,29 @@ def _identify_new_session(
     return replace(identity, options=duckdb.options_of({})) if duckdb.is_plain(keywords) else None
 
 
-def _check_dialect(dialect: Dialect) -> None:
-    for option in ("_json_serializer", "_json_deserializer"):
-        if getattr(dialect, option, None) is not None:
-            raise NotCacheable(f"the engine has a {option.strip('_')} of its own, whose code has no identity")
-
-
-def _check_rewriting(connectable: Engine | Connection) -> None:
-    for event in ("before_execute", "before_cursor_execute"):
-        # A listener without retval=True reaches us in SQLAlchemy's wrapper, which cannot rewrite.
-        if any(
-            _is_foreign(listener, connectable.dialect) for listener in getattr(connectable.dispatch, event)
-        ):
-            raise NotCacheable("a listener (retval=True) rewrites the engine's statements")
-
-
-def _sets_up_sessions(engine: Engine) -> bool:
-    places = (
-        (engine.pool.dispatch, ("connect", "first_connect", "checkout")),
-        (engine.dialect.dispatch, ("do_connect",)),
-        (engine.dispatch, ("engine_connect", "begin")),
-    )
-    return any(
-        _is_foreign(listener, engine.dialect)
-        for dispatch, events in places
-        for event in events
-        for listener in getattr(dispatch, event)
-    )
-
-
-def _is_foreign(listener: Any, dialect: Dialect) -> bool:
-    code = getattr(listener, "__code__", None)
-    if code is not None and getattr(listener, "__qualname__", "").startswith("only_once."):
-        inner = dict(zip(code.co_freevars, listener.__closure__ or (), strict=True)).get("fn")
-        listener = inner.cell_contents if inner is not None else listener
-    home = str(getattr(listener, "__module__", "")).partition(".")[0]
-    return home not in {"sqlalchemy", type(dialect).__module__.partition(".")[0]}
-
-
-def _has_idle_connections(engine: Engine) -> bool:
-    """Whether the next connection may be one that somebody has used: such a session may carry anything."""
-    if isinstance(engine.pool, QueuePool):
-        return engine.pool.checkedin() > 0
-    return not isinstance(engine.pool, NullPool)
-
-
 def _identify_file_session(connection: Connection) -> SourceIdentity:
     """The identity of a live session of SQLite or DuckDB, asked on its raw connection."""
-    raw = connection.connection.driver_connection
-    if isinstance(raw, sqlite3.Connection):
-        return sqlite.identify(raw, connection.engine.url.get_driver_name())
-    if connection.dialect.name != "duckdb":
-        raise NotCacheable(f"the driver {connection.dialect.driver} is not one whose sessions can be asked")
+    engine = connection.engine
+    driver = engine.url.get_driver_name()
     try:
-        path, settings = duckdb.identify_session(_executor(connection))
-    except NotCacheable:
-        raise
-    except Exception as fault:  # the driver is optional, and so is the type of its errors
-        raise NotCacheable(f"the connection does not answer: {type(fault).__name__}") from fault
-    return file_identity("duckdb", connection.engine.url.get_driver_name(), path, **settings)
+        raw = connection.connection.driver_connection
+    except SQLAlchemyError as fault:  # closed: pandas will meet it, too
+        raise NotCacheable("the connection is closed") from fault
+    if isinstance(raw, sqlite3.Connection):
+        identity = sqlite.identify(raw, driver)
+    elif connection.dialect.name != "duckdb":
+        raise NotCacheable(f"the driver {driver} is not one whose sessions can be asked")
+    else:
+        try:
+            path, settings = duckdb.identify_session(_executor(connection))
+        except NotCacheable:
+            raise
+        except Exception as fault:  # the driver is optional, and so is the type of its errors
+            raise NotCacheable(f"the connection does not answer: {type(fault).__name__}") from fault
+        identity = file_identity("duckdb", driver, path, **settings)
+    if not pools.is_plain(engine):  # its code may stand behind names that every session has
+        identity = replace(identity, options={**identity.options, "set up by": "code of one's own"})
+    return identity
 
 
 def _catalog(connection: Connection) -> Catalog | None:
@@ -316,17 +274,14 @@ def _catalog(connection: Connection) -> Catalog | None:
         catalog: Catalog = room.catalog(_executor(connection))
     except Exception as fault:  # a driver's own error, of a driver that is optional
         raise NotCacheable("the database does not tell what its names stand for") from fault
-    return catalog
+    if pools.is_plain(connection.engine):
+        return catalog
+    # What SQLAlchemy adds to a session, and code of one's own may replace.
+    return replace(catalog, definitions={**catalog.definitions, "regexp": "", "floor": ""})
 
 
-@contextmanager
-def _borrowed(engine: Engine) -> Iterator[Connection]:
-    try:
-        connection = engine.connect()
-    except SQLAlchemyError as fault:  # pandas will meet it, too
-        raise NotCacheable("the database cannot be reached") from fault
-    with connection:
-        yield connection
+def _adapter(dialect: Dialect) -> Callable[[object], object] | None:
+    return sqlite.adapt if dialect.name == "sqlite" else None
 
 
 def _executor(connection: Connection) -> Callable[[str], list[Any]]:
@@ -339,8 +294,3 @@ def _executor(connection: Connection) -> Callable[[str], list[Any]]:
             return list(cursor.fetchall())
 
     return execute
-
-
-def _meaningful(options: Mapping[str, Any]) -> dict[str, object]:
-    names = ("schema_translate_map", "isolation_level")
-    return {name: options[name] for name in names if name in options}

@@ -2,7 +2,8 @@
 
 SQLite: the file change counter (https://www.sqlite.org/fileformat.html, 1.3.7), and in WAL mode, where
 that counter and the file's own time stand still until a checkpoint, the size, time and salt of the
-`-wal` file (ibid., 4.1). DuckDB: the three header blocks, one of which counts the checkpoints
+`-wal` file (ibid., 4.1) and the header of its index, which counts the transactions
+(https://www.sqlite.org/walformat.html, 2.1): a file's time alone may be as coarse as a tick. DuckDB: the three header blocks, one of which counts the checkpoints
 (https://duckdb.org/docs/stable/internals/storage), and the size and time of the `.wal` file.
 """
 
@@ -10,12 +11,14 @@ from __future__ import annotations
 
 import os
 import threading
+from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
 
 _HEADER = {"sqlite": 100, "duckdb": 3 * 4096}
 _WAL_SUFFIX = {"sqlite": "-wal", "duckdb": ".wal"}
 _WAL_HEADER = 32
+_WAL_INDEX_HEADER = 48
 
 _open_files: dict[str, int] = {}
 _lock = threading.Lock()
@@ -43,24 +46,84 @@ def _token(dialect: str, path: str) -> str:
     digest = blake2b(digest_size=16)
     status = Path(path).stat()
     digest.update(_head(path, _HEADER[dialect], status))
-    digest.update(_stamp(status))
-    wal = Path(path + _WAL_SUFFIX[dialect])
+    # Where st_ctime is the time of change it also sees a copy that kept the old mtime.
+    digest.update(_stamp(status, status.st_ctime_ns if os.name == "posix" else 0))
+    wal = path + _WAL_SUFFIX[dialect]
     try:
-        wal_status = wal.stat()
+        wal_status = Path(wal).stat()
     except FileNotFoundError:
         return digest.hexdigest()
     if wal_status.st_size:  # an empty one is what a mere reader leaves
-        digest.update(_stamp(wal_status))
+        digest.update(_stamp(wal_status, 0))  # each opening by root is a change of owner, and moves st_ctime
         if dialect == "sqlite":
-            with wal.open("rb") as file:
-                digest.update(file.read(_WAL_HEADER))
+            digest.update(_start_of(wal))
+            digest.update(_wal_index(path))
     return digest.hexdigest()
 
 
-def _stamp(status: os.stat_result) -> bytes:
-    # Where st_ctime is the time of change it also sees a copy that kept the old mtime.
-    changed = status.st_ctime_ns if os.name == "posix" else 0
+def _stamp(status: os.stat_result, changed: int) -> bytes:
     return f"{status.st_size} {status.st_mtime_ns} {changed};".encode()
+
+
+def _start_of(wal: str) -> bytes:
+    with Path(wal).open("rb") as file:  # no lock is ever held on it
+        return file.read(_WAL_HEADER)
+
+
+def _wal_index(path: str) -> bytes:
+    """The header of the index that all connections share, b"" where none is open."""
+    try:
+        return head(f"{path}-shm", "sqlite", _WAL_INDEX_HEADER)
+    except FileNotFoundError:
+        return b""
+
+
+def head(path: str, dialect: str, length: int | None = None) -> bytes:
+    """The first bytes of a database's file.
+
+    Args:
+        path: the file.
+        dialect: "sqlite" or "duckdb".
+        length: how many bytes (default: the dialect's header).
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    return _head(path, length or _HEADER[dialect], Path(path).stat())
+
+
+def identity_of(path: str) -> str:
+    """Which file stands at a path now: another one in its place has another identity.
+
+    Raises:
+        OSError: there is none.
+    """
+    status = Path(path).stat()
+    return f"{status.st_dev}:{status.st_ino}"
+
+
+def is_open(path: str) -> bool:
+    """Whether this process has the file at the path open otherwise than here.
+
+    A connection to a file that was replaced has another one open. Where it cannot be told (Windows, where
+    an open file cannot be replaced), it is taken to be.
+
+    Raises:
+        OSError: there is no file at the path.
+    """
+    wanted = identity_of(path)
+    try:
+        numbers = [int(name) for name in os.listdir("/dev/fd")]
+    except OSError:
+        return True
+    with _lock:
+        ours = _open_files.get(path)
+    for number in numbers:
+        with suppress(OSError):  # closed in between, the one that listed them first of all
+            status = os.fstat(number)
+            if number != ours and f"{status.st_dev}:{status.st_ino}" == wanted:
+                return True
+    return False
 
 
 def _head(path: str, length: int, status: os.stat_result) -> bytes:
@@ -97,4 +160,4 @@ def _release(descriptor: int) -> None:
 
 def sqlite_schema_cookie(path: str) -> int:
     """The schema's version number in a SQLite file (fileformat.html, 1.3.9): DDL changes it at commit."""
-    return int.from_bytes(_head(path, 44, Path(path).stat())[40:44], "big")
+    return int.from_bytes(head(path, "sqlite")[40:44], "big")

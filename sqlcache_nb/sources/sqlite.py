@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import warnings
 from collections.abc import Callable, Iterable
 from collections.abc import Set as AbstractSet
 from contextlib import closing
@@ -13,20 +14,31 @@ from typing import Any
 from sqlcache_nb.catalog import Catalog
 from sqlcache_nb.errors import NotCacheable
 from sqlcache_nb.identity import SourceIdentity, file_identity
+from sqlcache_nb.sources import files
 
 Execute = Callable[[str], Iterable[Any]]
 """Runs one statement on a live connection and gives its rows."""
 
+_MARK = "sqlcache_nb_seen"
+"""A function of ours on connections that were looked at once; it gives the file that was open then."""
+
+_CONVERTS = "values are converted"
 _PROBE = "SQLCACHE_NB_PROBE"
 _FUNCTIONS = "SELECT name, narg FROM pragma_function_list WHERE NOT builtin"
-# case_sensitive_like can only be seen by what it does.
-_SETTINGS = """
-SELECT 'a' NOT LIKE 'A', full_column_names, short_column_names, reverse_unordered_selects
-FROM pragma_full_column_names, pragma_short_column_names, pragma_reverse_unordered_selects
-"""
 _COLLATIONS = "SELECT name FROM pragma_collation_list"
+# What is not in a PRAGMA, or may be hidden behind a name, can only be seen by what it does.
+_SETTINGS = """
+SELECT full_column_names, short_column_names, reverse_unordered_selects, read_uncommitted,
+       'a' LIKE 'A', 'a' = 'A' COLLATE NOCASE, 'b' > 'A' COLLATE NOCASE, 'a' = 'a ' COLLATE RTRIM
+FROM pragma_full_column_names, pragma_short_column_names, pragma_reverse_unordered_selects,
+     pragma_read_uncommitted
+"""
+_PLAIN_SETTINGS = (0, 1, 0, 0, 1, 1, 1, 1)
 # What SQLAlchemy adds to each connection of its own.
 _OF_SQLALCHEMY = frozenset({("regexp", 2), ("floor", 1)})
+_FORMATS = slice(18, 20)  # bytes of the header: 1 for a rollback journal, 2 for a write-ahead log
+
+_BOUND_AS_THEY_ARE = (type(None), bool, int, float, str, bytes, bytearray, memoryview)
 
 
 def identify(con: sqlite3.Connection, driver: str = "sqlite3") -> SourceIdentity:
@@ -37,22 +49,41 @@ def identify(con: sqlite3.Connection, driver: str = "sqlite3") -> SourceIdentity
         driver: "sqlite3", or "pysqlite" where SQLAlchemy holds it.
 
     Raises:
-        NotCacheable: it is in a transaction, or carries what has no identity: temporary tables,
-            attached databases, functions or factories of its own.
+        NotCacheable: it is in a transaction or being read from, or carries what has no identity:
+            temporary tables, attached databases, functions or factories of its own.
     """
-    if con.in_transaction:
-        raise NotCacheable("the connection is in a transaction, whose rows only it can see")
+    if type(con) is not sqlite3.Connection:
+        raise NotCacheable("the connection is of a class of your own, whose code has no identity")
     if con.row_factory is not None or con.text_factory is not str:
         raise NotCacheable("the connection has a row_factory or text_factory of its own")
     try:
+        if con.in_transaction:
+            raise NotCacheable("the connection is in a transaction, whose rows only it can see")
         path = check_session(con.execute)
-        _check_code(
-            con.execute, _plain_functions() | (_OF_SQLALCHEMY if driver == "pysqlite" else frozenset())
-        )
-        _check_conversion(con)
+        _check_code(con.execute, _OF_SQLALCHEMY if driver == "pysqlite" else frozenset())
+        _check_file(con, path)
         return file_identity("sqlite", driver, path)
     except sqlite3.Error as fault:  # closed, locked, of another thread: pandas will meet it, too
         raise NotCacheable(f"the connection does not answer: {fault}") from fault
+
+
+def adapt(value: object) -> object:
+    """What `sqlite3` makes of a bound value: an adapter that anybody registers changes it.
+
+    Args:
+        value: as it is given.
+
+    Raises:
+        NotCacheable: it is bound by its bytes, as NumPy's scalars are, or not at all.
+    """
+    if type(value) in _BOUND_AS_THEY_ARE:
+        return value
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of Python's own adapters; pandas will warn
+            return [type(value).__qualname__, sqlite3.adapt(value, sqlite3.PrepareProtocol)]
+    except sqlite3.Error as fault:
+        raise NotCacheable(f"a value of type {type(value).__qualname__} has no adapter") from fault
 
 
 def label_of(con: sqlite3.Connection) -> str:
@@ -79,22 +110,82 @@ def check_session(execute: Execute) -> str:
     Raises:
         NotCacheable: the session carries something that the file does not tell.
     """
-    files = {row[1]: row[2] for row in execute("PRAGMA database_list")}
-    path: str = files.pop("main", "")
-    if files.pop("temp", None) is not None and list(execute("SELECT 1 FROM sqlite_temp_master LIMIT 1")):
+    databases = {row[1]: row[2] for row in execute("PRAGMA database_list")}
+    path: str = databases.pop("main", "")
+    if databases.pop("temp", None) is not None and list(execute("SELECT 1 FROM sqlite_temp_master LIMIT 1")):
         raise NotCacheable("the connection has temporary tables, which only it can see")
-    if [tuple(row) for row in execute(_SETTINGS)] != [(0, 0, 1, 0)]:
+    if [tuple(row) for row in execute(_SETTINGS)] != [_PLAIN_SETTINGS]:
         raise NotCacheable("the connection has settings (PRAGMA) of its own that change rows")
-    if files:
-        raise NotCacheable(f"the connection has attached databases ({', '.join(sorted(files))})")
+    if databases:
+        raise NotCacheable(f"the connection has attached databases ({', '.join(sorted(databases))})")
     return path
 
 
 def _check_code(execute: Execute, functions: AbstractSet[tuple[str, int]]) -> None:
-    if not {tuple(row) for row in execute(_FUNCTIONS)} <= functions:
+    if not {tuple(row) for row in execute(_FUNCTIONS)} <= _plain_functions() | functions | {(_MARK, 0)}:
         raise NotCacheable("the connection has SQL functions of its own, whose code has no identity")
     if not {row[0] for row in execute(_COLLATIONS)} <= {"BINARY", "NOCASE", "RTRIM"}:
         raise NotCacheable("the connection has collations of its own, whose code has no identity")
+
+
+def _check_file(con: sqlite3.Connection, path: str) -> None:
+    """Refuse a connection that may not see the file as it is now."""
+    if not path:
+        return
+    seen = _mark_of(con)
+    try:
+        # SQLite refuses to replace a function while a statement runs: a cursor that was not read to its
+        # end keeps a snapshot, which may be older than the file, and no transaction shows it.
+        _set_mark(con, seen)
+    except sqlite3.OperationalError as fault:
+        raise NotCacheable(
+            "a cursor of the connection is not read to its end, and keeps what it saw"
+        ) from fault
+    if not seen:
+        seen = _first_look(con, path)
+        _set_mark(con, seen)
+    if seen == _CONVERTS:
+        raise NotCacheable("the connection converts values (detect_types) by code that has no identity")
+    if seen != files.identity_of(path):
+        raise NotCacheable("the file was replaced while the connection was open")
+    ((journal,),) = con.execute("PRAGMA journal_mode").fetchall()
+    if (journal == "wal") != (2 in files.head(path, "sqlite")[_FORMATS]):
+        raise NotCacheable("the connection ignores the write-ahead log (immutable)")
+
+
+def _mark_of(con: sqlite3.Connection) -> str:
+    """What the first look at the connection saw, "" before it."""
+    try:
+        ((seen,),) = con.execute(f"SELECT {_MARK}()").fetchall()
+    except sqlite3.OperationalError:
+        _set_mark(con, "")
+        return ""
+    return str(seen)
+
+
+def _set_mark(con: sqlite3.Connection, seen: str) -> None:
+    con.create_function(_MARK, 0, lambda: seen)
+
+
+def _first_look(con: sqlite3.Connection, path: str) -> str:
+    """The file that is open, or what is odd: that values are converted by registered functions.
+
+    No attribute tells `detect_types`: so a value of a type that only this module converts is read once,
+    by its declared type and by its column's name. Nothing stays behind but `total_changes`.
+    """
+    sqlite3.register_converter(_PROBE, lambda value: True)
+    con.execute("SAVEPOINT sqlcache_nb")
+    try:
+        # WITHOUT ROWID, so that last_insert_rowid() stays as it was.
+        con.execute(f"CREATE TEMP TABLE sqlcache_nb_probe (x {_PROBE} PRIMARY KEY) WITHOUT ROWID")
+        con.execute("INSERT INTO sqlcache_nb_probe VALUES (0)")
+        rows = con.execute(f'SELECT x, 0 AS "x [{_PROBE}]" FROM sqlcache_nb_probe').fetchall()  # noqa: S608  # ours
+    finally:
+        con.execute("ROLLBACK TO sqlcache_nb")
+        con.execute("RELEASE sqlcache_nb")
+    if rows != [(0, 0)]:
+        return _CONVERTS
+    return files.identity_of(path) if files.is_open(path) else "another file"
 
 
 def catalog(execute: Execute) -> Catalog:
@@ -119,22 +210,3 @@ def _plain_functions() -> frozenset[tuple[str, int]]:
     """The functions that this build of SQLite gives every connection."""
     with closing(sqlite3.connect(":memory:")) as con:
         return frozenset((name, arguments) for name, arguments in con.execute(_FUNCTIONS))
-
-
-def _check_conversion(con: sqlite3.Connection) -> None:
-    """Refuse a connection that converts values by registered functions.
-
-    No attribute tells `detect_types`: so a value of a type that only this module converts is read once,
-    by its declared type and by its column's name. Nothing stays behind.
-    """
-    sqlite3.register_converter(_PROBE, lambda value: True)
-    con.execute("SAVEPOINT sqlcache_nb")
-    try:
-        con.execute(f"CREATE TEMP TABLE sqlcache_nb_probe (x {_PROBE})")
-        con.execute("INSERT INTO sqlcache_nb_probe VALUES (0)")
-        rows = con.execute(f'SELECT x, 0 AS "x [{_PROBE}]" FROM sqlcache_nb_probe').fetchall()  # noqa: S608  # ours
-    finally:
-        con.execute("ROLLBACK TO sqlcache_nb")
-        con.execute("RELEASE sqlcache_nb")
-    if rows != [(0, 0)]:
-        raise NotCacheable("the connection converts values (detect_types) by code that has no identity")

@@ -29,7 +29,7 @@ LAYOUT = "v1"
 _MODE_BINARY = 2
 """diskcache's word for a row whose payload is a file."""
 
-_WAIT = 10.0
+_WAIT = 2.0
 """Seconds to wait for another process's write transaction."""
 
 
@@ -163,6 +163,8 @@ class DiskStore:
         with _faults(self.directory), self._cache.transact():
             for key in keys:
                 stored = self.lookup(key)
+                if stored is not None:
+                    stored.path.unlink(missing_ok=True)  # first: on a full disk a row needs the room
                 if self._cache.delete(key):
                     count += 1
                     size += stored.entry.bytes if stored else 0

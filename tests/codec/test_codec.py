@@ -193,7 +193,10 @@ REFUSED: dict[str, tuple[Callable[[], pd.DataFrame], str]] = {
         lambda: pd.DataFrame([[1]], columns=pd.Index([("a", 1)], tupleize_cols=False)),
         r"label \('a', 1\) is of type tuple",
     ),
-    "lone surrogate in a label": (lambda: pd.DataFrame({"\ud800": [1]}), "label|column"),
+    "lone surrogate in a label": (
+        lambda: pd.DataFrame([[1]], columns=pd.Index(["\ud800"], dtype=object)),
+        "label|column|Parquet",
+    ),
     "index name": (lambda: of(1).rename_axis(7), "index name 7 is of type int"),
     "index level": (
         lambda: pd.DataFrame({"a": [1]}, index=pd.CategoricalIndex(["x"], name="n")),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -97,6 +98,14 @@ def test_a_session_that_was_touched_is_another_question(
         assert frame["n"].astype(object).where(frame["n"].notna(), None).tolist() == expected
 
 
+def test_a_variable_of_the_session_is_never_stored(
+    cache: QueryCache, engine: Engine, write: Callable[[str], None]
+) -> None:
+    write("set variable x = 5")
+    with pytest.warns(NotCachedWarning, match="getvariable"):
+        assert cache.read("select getvariable('x') as v, id from sales", engine).outcome is Outcome.BYPASSED
+
+
 def test_temporary_tables_and_attached_databases_are_not_cached(
     cache: QueryCache, engine: Engine, write: Callable[[str], None], tmp_path: Path
 ) -> None:
@@ -133,6 +142,20 @@ class TestWhatIsOutsideTheFile:
         for query in queries:
             again = cache.read(query, engine)
             assert (again.reason, again.frame["n"].tolist()) == (Reason.EXPIRED, [2]), query
+
+    @pytest.mark.parametrize("query", ["select * from s1.v", "select g(1, 2) as n"])
+    def test_one_name_for_two_things_is_not_vouched_for(
+        self, cache: QueryCache, engine: Engine, write: Callable[[str], None], tmp_path: Path, query: str
+    ) -> None:
+        csv = tmp_path / "x.csv"
+        csv.write_text("n\n1\n")
+        for schema, behind in (("s1", f"'{csv}'"), ("s2", "sales")):
+            write(f"create schema {schema}")
+            write(f"create view {schema}.v as select * from {behind}")
+        write(f"create macro g(p) as p, (p, q) as (select max(n) from '{csv}')")
+        with warnings.catch_warnings(action="ignore", category=NotCachedWarning):
+            cache.read(query, engine)
+            assert cache.read(query, engine).reason is not Reason.FILE_UNCHANGED
 
     def test_a_variable_of_python_is_never_stored(self, cache: QueryCache, engine: Engine) -> None:
         with engine.connect() as con:

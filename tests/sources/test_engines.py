@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from sqlalchemy.types import TypeDecorator
 from sqlcache_nb import NotCachedWarning, Outcome, QueryCache, UnsupportedSource
 from sqlcache_nb.errors import NotCacheable
 from sqlcache_nb.sources import describe, source_of
-from sqlcache_nb.sources.engines import connect_args
+from sqlcache_nb.sources.pools import connect_args
 from tests.source_contract import QUERY, SourceContract
 
 
@@ -113,6 +114,38 @@ class TestWhatSetsUpSessions:
         with pytest.warns(NotCachedWarning, match="temporary"):
             assert len(cache.read(QUERY, sales).frame) == 1
 
+    def test_the_connection_that_is_looked_at_is_the_one_that_is_read(
+        self, cache: QueryCache, sales: Engine, sales_db: Path
+    ) -> None:
+        held = [sales.connect() for _ in range(3)]
+        held[2].execute(text("create temp table sales as select 666 as id, 'x' as region, 2.0 as amount"))
+        held[2].commit()
+        for con in held:
+            con.close()
+        with warnings.catch_warnings(action="ignore", category=NotCachedWarning):
+            for _ in range(6):
+                result = cache.read(QUERY, sales)
+                assert (len(result.frame) == 1) == (result.outcome is Outcome.BYPASSED)
+        assert len(cache.read(QUERY, f"sqlite:///{sales_db}").frame) == 6
+
+    def test_a_function_of_ones_own_behind_sqlalchemys_name_is_not_cached(
+        self, cache: QueryCache, sales: Engine, sales_db: Path
+    ) -> None:
+        sql = "select count(*) as n from sales where region regexp '^n'"
+        assert cache.read(sql, f"sqlite:///{sales_db}").frame["n"].tolist() == [2]
+        event.listen(
+            sales, "connect", lambda con, record: con.create_function("regexp", 2, lambda a, b: False)
+        )
+        with pytest.warns(NotCachedWarning, match="regexp"):
+            assert cache.read(sql, sales).frame["n"].tolist() == [0]
+
+    def test_dates_of_native_datetime_are_not_cached(
+        self, cache: QueryCache, sales_db: Path, engines: Callable[..., Engine]
+    ) -> None:
+        engine = engines(f"sqlite:///{sales_db}", native_datetime=True)
+        with pytest.warns(NotCachedWarning, match="native_datetime"):
+            assert cache.read(QUERY, engine).outcome is Outcome.BYPASSED
+
     def test_a_creator_is_looked_behind(
         self, cache: QueryCache, sales_db: Path, tmp_path: Path, engines: Callable[..., Engine]
     ) -> None:
@@ -191,6 +224,12 @@ class TestTransactions:
             session.rollback()
         assert len(cache.read(QUERY, sales).frame) == 6
 
+    def test_a_closed_connection_fails_as_with_pandas(self, cache: QueryCache, sales: Engine) -> None:
+        con = sales.connect()
+        con.close()
+        with warnings.catch_warnings(action="error"), pytest.raises(Exception, match="closed"):
+            cache.read(QUERY, con)
+
     def test_an_orm_statement_chooses_the_sessions_engine(self, cache: QueryCache, sales: Engine) -> None:
         with Session(binds={Sale: sales}) as session:
             results = [cache.read(select(Sale.id, Sale.region), session) for _ in range(2)]
@@ -229,6 +268,14 @@ class TestStatements:
         statement: Any = select(Sale.id)
         translated = sales.execution_options(schema_translate_map={None: "main"})
         assert [cache.read(statement, con).outcome for con in (sales, translated)] == [Outcome.MISS] * 2
+
+    def test_the_statements_own_schema_translation_is_part_of_the_question(
+        self, cache: QueryCache, sales: Engine
+    ) -> None:
+        statement: Any = select(Sale.id)
+        for schema in (None, "main"):
+            translated = statement.execution_options(schema_translate_map={None: schema})
+            assert cache.read(translated, sales).outcome is Outcome.MISS
 
     def test_a_core_insert_runs_as_with_pandas(self, cache: QueryCache, sales: Engine) -> None:
         with pytest.warns(NotCachedWarning, match="Insert"):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 import pytest
 from sqlalchemy import Engine
 
@@ -63,6 +65,14 @@ def with_long_names(con: sqlite3.Connection) -> None:
     con.execute("pragma short_column_names = off")
 
 
+def with_read_uncommitted(con: sqlite3.Connection) -> None:
+    con.execute("pragma read_uncommitted = on")
+
+
+def with_replaced_collation(con: sqlite3.Connection) -> None:
+    con.create_collation("NOCASE", lambda a, b: (a > b) - (a < b))
+
+
 def with_uncommitted_rows(con: sqlite3.Connection) -> None:
     con.execute("update sales set amount = 0")
 
@@ -79,6 +89,8 @@ def with_uncommitted_rows(con: sqlite3.Connection) -> None:
         (with_collation, "collations of its own"),
         (with_case_sensitive_like, "settings"),
         (with_long_names, "settings"),
+        (with_read_uncommitted, "settings"),
+        (with_replaced_collation, "settings"),
         (with_uncommitted_rows, "in a transaction"),
     ],
 )
@@ -93,10 +105,97 @@ def test_a_session_that_the_file_does_not_tell_is_not_cached(
 
 
 def test_looking_leaves_nothing_behind(cache: QueryCache, con: sqlite3.Connection) -> None:
+    with con:
+        con.execute("insert into sales (id) values (7)")
+    before = con.execute("select last_insert_rowid()").fetchall()
     for _ in range(2):
         cache.read(QUERY, con)
     assert not con.in_transaction
     assert con.execute("select * from sqlite_temp_master").fetchall() == []
+    assert con.execute("select last_insert_rowid()").fetchall() == before
+
+
+@pytest.mark.parametrize("mode", ["wal", "delete"])
+@pytest.mark.parametrize("looked_at_before", [True, False])
+def test_a_cursor_that_is_half_read_keeps_its_snapshot_and_is_left_alone(
+    cache: QueryCache,
+    con: sqlite3.Connection,
+    write: Callable[[str], None],
+    mode: str,
+    looked_at_before: bool,
+) -> None:
+    con.execute(f"pragma journal_mode = {mode}")
+    if looked_at_before:
+        cache.read(QUERY, con)
+    cursor = con.execute(QUERY)
+    first = cursor.fetchone()
+    if mode == "wal":  # with a rollback journal the reader keeps writers out
+        write("update sales set amount = 99")
+    with pytest.warns(NotCachedWarning, match="not read to its end"):
+        assert cache.read(QUERY, con).outcome is Outcome.BYPASSED
+    assert len([first, *cursor.fetchall()]) == 6  # it was not aborted
+    assert cache.read(QUERY, con).frame["amount"].tolist()[0] == (99 if mode == "wal" else 10.5)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="an open file cannot be replaced on Windows")
+@pytest.mark.parametrize("looked_at_before", [True, False])
+def test_a_connection_to_a_file_that_was_replaced_is_not_cached(
+    cache: QueryCache, con: sqlite3.Connection, sales_db: Path, tmp_path: Path, looked_at_before: bool
+) -> None:
+    if looked_at_before:
+        cache.read(QUERY, con)
+    with closing(sqlite3.connect(tmp_path / "next.db")) as other, other:
+        other.execute("create table sales as select 1 as id, 'x' as region, 1.0 as amount")
+    con.execute(QUERY).fetchall()
+    (tmp_path / "next.db").replace(sales_db)
+    with pytest.warns(NotCachedWarning, match="replaced"):
+        assert len(cache.read(QUERY, con).frame) == 6
+    assert len(cache.read(QUERY, f"sqlite:///{sales_db}").frame) == 1
+
+
+def test_a_connection_that_ignores_the_log_is_not_cached(
+    cache: QueryCache, con: sqlite3.Connection, sales_db: Path
+) -> None:
+    con.execute("pragma journal_mode = wal")
+    with con:
+        con.execute("update sales set amount = 99")
+    cache.read(QUERY, con)
+    immutable = sqlite3.connect(f"file:{sales_db}?immutable=1", uri=True)
+    with closing(immutable), pytest.warns(NotCachedWarning, match="log"):
+        assert cache.read(QUERY, immutable).outcome is Outcome.BYPASSED
+
+
+def test_a_connection_of_ones_own_class_is_not_cached(cache: QueryCache, sales_db: Path) -> None:
+    class Mine(sqlite3.Connection):
+        pass
+
+    with (
+        closing(sqlite3.connect(sales_db, factory=Mine)) as con,
+        pytest.warns(NotCachedWarning, match="class of your own"),
+    ):
+        assert cache.read(QUERY, con).outcome is Outcome.BYPASSED
+
+
+def test_what_an_adapter_makes_of_a_value_is_the_question(cache: QueryCache, con: sqlite3.Connection) -> None:
+    class Code:
+        pass
+
+    sql = "select count(*) as n from sales where id = ?"
+    with pytest.raises(Exception, match="not supported"):
+        cache.read(sql, con, params=(Code(),))
+    answers = []
+    for number in (1, 999):
+        sqlite3.register_adapter(Code, lambda value, number=number: number)
+        answers += [cache.read_sql(sql, con, params=(Code(),))["n"].tolist() for _ in range(2)]
+    assert answers == [[1], [1], [0], [0]]
+
+
+def test_numpy_scalars_are_bound_by_their_bytes_and_not_cached(
+    cache: QueryCache, con: sqlite3.Connection
+) -> None:
+    sql = "select count(*) as n from sales where id = ?"
+    with pytest.warns(NotCachedWarning, match="adapter"):
+        assert cache.read(sql, con, params=(np.int64(1),)).frame["n"].tolist() == [0]
 
 
 @pytest.mark.parametrize("detect_types", [sqlite3.PARSE_DECLTYPES, sqlite3.PARSE_COLNAMES])
