@@ -27,10 +27,10 @@ from sqlcache_nb.errors import (
     warn,
 )
 from sqlcache_nb.freshness import Reason, Ttl, parse_ttl
-from sqlcache_nb.identity import redact
 from sqlcache_nb.inventory import Inventory, opened_payload
 from sqlcache_nb.key import Key
 from sqlcache_nb.query import Query, ask
+from sqlcache_nb.redaction import redact
 from sqlcache_nb.request import CacheOptions, PandasCall, environment, versions
 from sqlcache_nb.result import Outcome, Result
 from sqlcache_nb.sources import Source, source_of

@@ -15,7 +15,7 @@ from sqlalchemy.sql.selectable import SelectBase
 from sqlalchemy.types import TypeEngine
 
 from sqlcache_nb.errors import NotCacheable
-from sqlcache_nb.identity import is_secret, redact
+from sqlcache_nb.redaction import is_secret, redact
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Dialect

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from sqlcache_nb.identity import redact
+from sqlcache_nb.redaction import redact
 
 _LONGEST = 300  # characters of one line
 _LINK = re.compile(r"\s*\(Background on this error at: [^)]*\)")

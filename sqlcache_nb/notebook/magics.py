@@ -27,7 +27,6 @@ from sqlcache_nb.errors import (
 )
 from sqlcache_nb.freshness import parse_ttl
 from sqlcache_nb.guard import Kind, kind_of
-from sqlcache_nb.identity import redact
 from sqlcache_nb.notebook import grammar
 from sqlcache_nb.notebook.binding import bind
 from sqlcache_nb.notebook.connections import Connections, Scope, facts_of
@@ -35,6 +34,7 @@ from sqlcache_nb.notebook.display import HELP, entries_table, entry_text, show, 
 from sqlcache_nb.notebook.faults import message_of
 from sqlcache_nb.notebook.lines import LineHandler
 from sqlcache_nb.notebook.parameters import look_up, look_up_in, scan
+from sqlcache_nb.redaction import redact
 
 if TYPE_CHECKING:
     from pandas import DataFrame

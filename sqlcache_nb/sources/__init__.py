@@ -8,7 +8,8 @@ from typing import Any
 
 from sqlcache_nb.catalog import Catalog
 from sqlcache_nb.errors import NotCacheable
-from sqlcache_nb.identity import SourceIdentity, redact
+from sqlcache_nb.identity import SourceIdentity
+from sqlcache_nb.redaction import redact
 from sqlcache_nb.sources import sqlite
 from sqlcache_nb.sources.base import Source
 

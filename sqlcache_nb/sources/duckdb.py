@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlcache_nb.catalog import Catalog
 from sqlcache_nb.errors import NotCacheable
-from sqlcache_nb.identity import is_secret
+from sqlcache_nb.redaction import is_secret
 from sqlcache_nb.sources.files import is_open
 
 Execute = Callable[[str], Iterable[Any]]

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
-from tests.oracle import inconsistencies
 from sqlalchemy import create_engine, event
 from sqlalchemy.engine import Engine
 from traitlets.config import Config
 
 from sqlcache_nb import api
 from sqlcache_nb.notebook import load_ipython_extension, unload_ipython_extension
+from tests.oracle import inconsistencies
 
 FLIGHTS = [(1, "UA", "EWR", 2), (2, "AA", "JFK", 33), (3, "UA", "LGA", -5), (4, "B6", "JFK", 0)]
 

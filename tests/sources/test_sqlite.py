@@ -184,8 +184,8 @@ def test_what_an_adapter_makes_of_a_value_is_the_question(cache: QueryCache, con
     with pytest.raises(Exception, match="not supported"):
         cache.read(sql, con, params=(Code(),))
     answers = []
-    for number in (1, 999):
-        sqlite3.register_adapter(Code, lambda value, number=number: number)
+    for number in ([1], [999]):
+        sqlite3.register_adapter(Code, lambda value, number=number: number[0])  # type: ignore[misc]
         answers += [cache.read_sql(sql, con, params=(Code(),))["n"].tolist() for _ in range(2)]
     assert answers == [[1], [1], [0], [0]]
 

@@ -1,0 +1,39 @@
+"""Passwords and other secrets, taken out of whatever is shown or written."""
+
+from __future__ import annotations
+
+import re
+
+_SECRETS = (
+    r"pass(?:word|wd|phrase|code)|pwd|secret|token|credential|odbc_connect"
+    r"|(?:api|access|account|encryption|private|shared|signing)_?key"
+    r"|(?<![a-z])(?:pass|sas|sig|signature)(?![a-z])"
+)
+_SECRET_NAME = re.compile(_SECRETS, re.IGNORECASE)
+# Values in quotes (doubled or escaped inside), in ODBC's braces (doubled inside), or without either.
+_SECRET_PAIR = re.compile(
+    rf"(\b[\w-]*(?:{_SECRETS})\w*[\"']?\s*(?:=|:=|:(?!:))\s*)"
+    r"('(?:[^'\\]|\\.|'')*'?|\"(?:[^\"\\]|\\.|\"\")*\"?|\{(?:[^}]|\}\})*\}?|[^\s;&,)]+)",
+    re.IGNORECASE | re.DOTALL,
+)
+_URL_PASSWORD = re.compile(r"(://[^\s:/@'\"]*:)([^/\n]*)(@)")
+
+
+def redact(text: str) -> str:
+    """The text without the passwords and secrets of URLs and of `name=value` pairs.
+
+    Example:
+        >>> redact("postgresql://ann:s3cret@db/sales?password=x")
+        'postgresql://ann:***@db/sales?password=***'
+    """
+    return _SECRET_PAIR.sub(r"\1***", _URL_PASSWORD.sub(r"\1***\3", text))
+
+
+def is_secret(name: str) -> bool:
+    """Whether an option of that name holds a secret.
+
+    Example:
+        >>> is_secret("sslpassword"), is_secret("sslmode")
+        (True, False)
+    """
+    return _SECRET_NAME.search(name) is not None
