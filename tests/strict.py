@@ -129,6 +129,8 @@ def _storage_of(array: Any) -> list[int | None]:
 def _cell(value: Any) -> tuple[Any, ...]:
     """A value with its type, so that == is as strict as it should be."""
     kind = type(value).__module__ + "." + type(value).__qualname__
+    if isinstance(value, np.integer):  # C has two names for one width: ulong, ulonglong
+        return value.dtype.str, int(value)
     if value is None or value is pd.NA or value is pd.NaT:
         return (kind,)
     if isinstance(value, list | tuple):
