@@ -214,7 +214,7 @@ class QueryCache(Inventory):
                 )
             found = self._shielded(lambda: self._hit_or_miss(call, source, options))
             if isinstance(found, _Hit):
-                return self._counted(self._hit(found, lambda: call.run(con)))
+                return self._counted(self._hit(found, call, con))
             answer = self._fetch(call, source)
         if isinstance(found, NotCacheable):
             return self._refused(source.label, answer, found)
@@ -265,12 +265,15 @@ class QueryCache(Inventory):
                 store.update(entry)
         return _Hit(question, verdict.reason, replace(stored, entry=entry), payload)
 
-    def _hit(self, hit: _Hit, again: Callable[[], Any]) -> Result:
-        """The result of a hit: decoded when it is looked at, and fetched `again` if that should fail."""
+    def _hit(self, hit: _Hit, call: PandasCall, con: Any) -> Result:
+        """The result of a hit: decoded when it is looked at, and fetched again if that should fail."""
 
         def load() -> Any:
             frame = self._shielded(lambda: hit.payload.frame)
-            return again() if isinstance(frame, NotCacheable) else frame
+            if not isinstance(frame, NotCacheable):
+                return frame
+            with closing(source_of(con, call.sql)) as source:
+                return call.run(source.con)
 
         stored = hit.stored
         return Result(Outcome.HIT, hit.reason, hit.question.label, load, entry=stored.entry, path=stored.path)
@@ -452,7 +455,7 @@ def _examine(question: _Question, source: Source) -> guard.Facts:
     Raises:
         NotCacheable: its answer must not be kept.
     """
-    facts = guard.examine(question.query.sql, question.dialect, source.catalog())
+    facts = guard.examine(question.query.sql, question.dialect, source.schema())
     if facts.refusal:
         raise NotCacheable(facts.refusal)
     return replace(facts, volatile=facts.volatile or guard.asks_for_the_time(question.query.params))

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from sqlcache_nb.catalog import Catalog
+from sqlcache_nb.schema import Schema
 
 if TYPE_CHECKING:
     from sqlglot import exp
@@ -41,7 +41,7 @@ class Facts:
         kind: what it does.
         tables: the names that it reads, as written.
         volatile: whether it, or a view behind it, asks for the time.
-        covered: whether it reads nothing but plain tables of the catalog, so that the file's token
+        covered: whether it reads nothing but plain tables of the schema, so that the file's token
             vouches for the answer.
         refusal: why the answer must not be kept, or "".
     """
@@ -114,19 +114,19 @@ _TABLE_NAME = re.compile(r"[^\W\d]\w*")
 _PLACEHOLDER = re.compile(r"%\(\w+\)s|%s|__\[POSTCOMPILE_\w+\]|(?<![\w:]):\d+\b")
 
 
-def examine(sql: str, dialect: str = "", catalog: Catalog | None = None) -> Facts:
+def examine(sql: str, dialect: str = "", schema: Schema | None = None) -> Facts:
     """What the statement does, and what its answer depends on.
 
     Args:
         sql: the text that the driver gets, or the bare name of a table.
         dialect: SQLAlchemy's name of the dialect.
-        catalog: the names of a database file, or None for a server.
+        schema: the names of a database file, or None for a server.
 
     Example:
         >>> examine("select 1 + 1").kind, examine("drop table t").kind
         (<Kind.QUERY: 'query'>, <Kind.WRITE: 'write'>)
     """
-    return _examine(sql, _SQLGLOT.get(dialect, dialect), catalog, frozenset())
+    return _examine(sql, _SQLGLOT.get(dialect, dialect), schema, frozenset())
 
 
 def kind_of(sql: str, dialect: str = "") -> Kind:
@@ -170,7 +170,7 @@ def asks_for_the_time(value: object) -> bool:
     return isinstance(value, list | tuple | set) and any(map(asks_for_the_time, value))
 
 
-def _examine(sql: str, dialect: str, catalog: Catalog | None, seen: frozenset[str]) -> Facts:
+def _examine(sql: str, dialect: str, schema: Schema | None, seen: frozenset[str]) -> Facts:
     text = _PLACEHOLDER.sub("NULL", sql)
     words = _words(text, dialect)
     tree, count = _parse(text, dialect)
@@ -188,23 +188,23 @@ def _examine(sql: str, dialect: str, catalog: Catalog | None, seen: frozenset[st
         covered=not _reads_files(tree, words),
         refusal=_chance(words),
     )
-    return facts if catalog is None else _seen_through(facts, words, dialect, catalog, seen)
+    return facts if schema is None else _seen_through(facts, words, dialect, schema, seen)
 
 
 def _seen_through(
-    facts: Facts, words: Sequence[_Word], dialect: str, catalog: Catalog, seen: frozenset[str]
+    facts: Facts, words: Sequence[_Word], dialect: str, schema: Schema, seen: frozenset[str]
 ) -> Facts:
     """The facts together with those of every view and macro behind the names."""
     tables = {table.lower() for table in facts.tables}
     # a REGEXP b calls a function, too, and a session may bring its own
     called = {word.text for word in words if word.is_call or (word.text == "regexp" and not word.string)}
     for name in sorted((tables | called) - seen):
-        definition = catalog.definitions.get(name)
+        definition = schema.definitions.get(name)
         if definition == "":
             told = f"the statement calls {name}, whose code has no identity" if name in called else ""
             facts = replace(facts, covered=False, refusal=facts.refusal or told)
         elif definition is not None:
-            behind = _examine(definition, dialect, catalog, seen | {name})
+            behind = _examine(definition, dialect, schema, seen | {name})
             facts = replace(
                 facts,
                 volatile=facts.volatile or behind.volatile,
@@ -212,7 +212,7 @@ def _seen_through(
                 # What cannot be parsed is only not vouched for; what is random must not be kept.
                 refusal=facts.refusal or (behind.refusal if behind.kind is Kind.QUERY else ""),
             )
-        elif name in tables and name not in catalog.tables:
+        elif name in tables and name not in schema.tables:
             facts = replace(facts, covered=False)
             if dialect == "duckdb" and name.isidentifier():
                 # DuckDB would look for a Python variable of that name, whose content has no identity.

@@ -14,11 +14,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sqlcache_nb.catalog import Catalog
 from sqlcache_nb.guard import Facts, Kind, asks_for_the_time, examine, kind_of
+from sqlcache_nb.schema import Schema
 
 QUERY, INFO, WRITE, SEVERAL, UNKNOWN = Kind
-FILE = Catalog(frozenset({"t", "u", "orders"}), {})
+FILE = Schema(frozenset({"t", "u", "orders"}), {})
 
 # --- what a statement does ----------------------------------------------------------------------------
 
@@ -311,9 +311,9 @@ NOT_COVERED: list[tuple[str, str]] = [
 ]
 
 
-def vouched_for(dialect: str, sql: str, catalog: Catalog = FILE) -> bool:
+def vouched_for(dialect: str, sql: str, schema: Schema = FILE) -> bool:
     """Whether the token alone decides: what is refused is not kept at all."""
-    facts = examine(sql, dialect, catalog)
+    facts = examine(sql, dialect, schema)
     return facts.covered and not facts.volatile and not facts.refusal
 
 
@@ -361,7 +361,7 @@ DEFINITIONS: Mapping[str, str] = {
     "since": "SELECT (today() - a)",
     "csv": "SELECT SELECT * FROM read_csv(path)",
 }
-VIEWS = Catalog(FILE.tables, DEFINITIONS)
+VIEWS = Schema(FILE.tables, DEFINITIONS)
 
 
 @pytest.mark.parametrize("dialect", ["sqlite", "duckdb"])
@@ -398,7 +398,7 @@ def test_views_and_macros_are_seen_through(
     assert (facts.covered, facts.volatile, bool(facts.refusal)) == (covered, volatile, refused)
 
 
-def test_a_server_has_no_catalog() -> None:
+def test_a_server_has_no_schema_here() -> None:
     assert examine("select * from anything", "postgresql") == Facts(QUERY, ("anything",), covered=True)
 
 
@@ -418,7 +418,7 @@ def test_a_duckdb_cte_may_read_the_view_that_it_is_called_after(tmp_path: Path) 
             answers.append(con.execute(sql).fetchall())
     assert answers == [[(1,)], [(2,)]]
     definition = f"create view v as select * from '{csv}'"
-    assert not vouched_for("duckdb", sql, Catalog(frozenset(), {"v": definition}))
+    assert not vouched_for("duckdb", sql, Schema(frozenset(), {"v": definition}))
 
 
 def test_the_parser_is_loaded_late_and_says_nothing() -> None:

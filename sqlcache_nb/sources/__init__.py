@@ -6,10 +6,10 @@ import sqlite3
 import sys
 from typing import Any
 
-from sqlcache_nb.catalog import Catalog
 from sqlcache_nb.errors import NotCacheable
 from sqlcache_nb.identity import SourceIdentity
 from sqlcache_nb.redaction import redact
+from sqlcache_nb.schema import Schema
 from sqlcache_nb.sources import sqlite
 from sqlcache_nb.sources.base import Source
 
@@ -29,8 +29,8 @@ class SqliteSource(Source):
     def identify(self) -> SourceIdentity:
         return sqlite.identify(self.con)
 
-    def catalog(self) -> Catalog | None:
-        return sqlite.catalog(self.con.execute)
+    def schema(self) -> Schema | None:
+        return sqlite.schema(self.con.execute)
 
 
 def source_of(con: Any, sql: object = None, *, vouched: bool = False) -> Source:

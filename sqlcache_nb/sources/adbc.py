@@ -5,9 +5,9 @@ from __future__ import annotations
 from contextlib import closing
 from typing import Any
 
-from sqlcache_nb.catalog import Catalog
 from sqlcache_nb.errors import NotCacheable
 from sqlcache_nb.identity import SourceIdentity, file_identity
+from sqlcache_nb.schema import Schema
 from sqlcache_nb.sources import sqlite
 from sqlcache_nb.sources.base import Source
 from sqlcache_nb.sources.files import is_open, sqlite_schema_cookie
@@ -41,8 +41,8 @@ class AdbcSource(Source):
             raise NotCacheable("the connection has written, and may be in a transaction")
         return identity
 
-    def catalog(self) -> Catalog | None:
-        return sqlite.catalog(self._execute)
+    def schema(self) -> Schema | None:
+        return sqlite.schema(self._execute)
 
     def _execute(self, sql: str) -> list[Any]:
         with closing(self.con.cursor()) as cursor:

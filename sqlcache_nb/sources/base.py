@@ -6,9 +6,9 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from sqlcache_nb.catalog import Catalog
 from sqlcache_nb.errors import NotCacheable
 from sqlcache_nb.identity import SourceIdentity
+from sqlcache_nb.schema import Schema
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Dialect
@@ -51,7 +51,7 @@ class Source:
         """
         raise NotCacheable(self._refusal)
 
-    def catalog(self) -> Catalog | None:
+    def schema(self) -> Schema | None:
         """What the names in a database file stand for, or None for a server."""
         return None
 

@@ -7,9 +7,9 @@ from contextlib import closing
 from functools import cache
 from typing import Any
 
-from sqlcache_nb.catalog import Catalog
 from sqlcache_nb.errors import NotCacheable
 from sqlcache_nb.redaction import is_secret
+from sqlcache_nb.schema import Schema
 from sqlcache_nb.sources.files import is_open
 
 Execute = Callable[[str], Iterable[Any]]
@@ -83,7 +83,7 @@ def _defaults() -> Mapping[str, object]:
         return dict(con.execute(_SETTINGS).fetchall())
 
 
-def catalog(execute: Execute) -> Catalog:
+def schema(execute: Execute) -> Schema:
     """What the names in the database stand for.
 
     Args:
@@ -101,7 +101,7 @@ def catalog(execute: Execute) -> Catalog:
     for name, definition in [*views, *functions]:
         # One name in two schemas: which of them is meant is not told here.
         definitions[name] = "" if name in definitions else definition
-    return Catalog(frozenset(row[0] for row in tables), definitions)
+    return Schema(frozenset(row[0] for row in tables), definitions)
 
 
 @cache

@@ -16,9 +16,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.elements import ClauseElement
 
-from sqlcache_nb.catalog import Catalog
 from sqlcache_nb.errors import NotCacheable, UnsupportedSource
 from sqlcache_nb.identity import FILE_DIALECTS, SourceIdentity, file_identity, from_connect_args
+from sqlcache_nb.schema import Schema
 from sqlcache_nb.sources import duckdb, pools, servers, sqlite
 from sqlcache_nb.sources.base import Source, pristine
 
@@ -58,8 +58,8 @@ class EngineSource(Source):
             identity = _identify_new_session(engine.url, *arguments)
         return identity or _identify_file_session(self._borrowed())
 
-    def catalog(self) -> Catalog | None:
-        return _catalog(self._borrowed()) if self.dialect_name in FILE_DIALECTS else None
+    def schema(self) -> Schema | None:
+        return _schema(self._borrowed()) if self.dialect_name in FILE_DIALECTS else None
 
     def execution_options(self) -> dict[str, object]:
         return dict(self._engine.get_execution_options())
@@ -102,8 +102,8 @@ class UrlSource(Source):
         identity = _identify_new_session(self._url, tuple(arguments), keywords)
         return identity or self._engine().identify()
 
-    def catalog(self) -> Catalog | None:
-        return self._engine().catalog() if self.dialect_name in FILE_DIALECTS else None
+    def schema(self) -> Schema | None:
+        return self._engine().schema() if self.dialect_name in FILE_DIALECTS else None
 
     def close(self) -> None:
         if self._asked is not None:
@@ -137,8 +137,8 @@ class ConnectionSource(Source):
             raise NotCacheable("the connection is in a transaction, whose rows only it can see")
         return _identify_file_session(self.con)
 
-    def catalog(self) -> Catalog | None:
-        return _catalog(self.con)
+    def schema(self) -> Schema | None:
+        return _schema(self.con)
 
     def execution_options(self) -> dict[str, object]:
         return dict(self.con.get_execution_options())
@@ -177,8 +177,8 @@ class SessionSource(Source):
             raise NotCacheable("the session has changes of its own, which only it can see")
         return identity
 
-    def catalog(self) -> Catalog | None:
-        return self._source.catalog()
+    def schema(self) -> Schema | None:
+        return self._source.schema()
 
     def execution_options(self) -> dict[str, object]:
         return self._source.execution_options()
@@ -266,18 +266,18 @@ def _identify_file_session(connection: Connection) -> SourceIdentity:
     return identity
 
 
-def _catalog(connection: Connection) -> Catalog | None:
+def _schema(connection: Connection) -> Schema | None:
     if connection.dialect.name not in FILE_DIALECTS:
         return None
     room: Any = sqlite if connection.dialect.name == "sqlite" else duckdb
     try:
-        catalog: Catalog = room.catalog(_executor(connection))
+        schema: Schema = room.schema(_executor(connection))
     except Exception as fault:  # a driver's own error, of a driver that is optional
         raise NotCacheable("the database does not tell what its names stand for") from fault
     if pools.is_plain(connection.engine):
-        return catalog
+        return schema
     # What SQLAlchemy adds to a session, and code of one's own may replace.
-    return replace(catalog, definitions={**catalog.definitions, "regexp": "", "floor": ""})
+    return replace(schema, definitions={**schema.definitions, "regexp": "", "floor": ""})
 
 
 def _adapter(dialect: Dialect) -> Callable[[object], object] | None:

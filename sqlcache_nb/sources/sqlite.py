@@ -11,9 +11,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from sqlcache_nb.catalog import Catalog
 from sqlcache_nb.errors import NotCacheable
 from sqlcache_nb.identity import SourceIdentity, file_identity
+from sqlcache_nb.schema import Schema
 from sqlcache_nb.sources import files
 
 Execute = Callable[[str], Iterable[Any]]
@@ -188,7 +188,7 @@ def _first_look(con: sqlite3.Connection, path: str) -> str:
     return files.identity_of(path) if files.is_open(path) else "another file"
 
 
-def catalog(execute: Execute) -> Catalog:
+def schema(execute: Execute) -> Schema:
     """What the names in the database stand for.
 
     Args:
@@ -202,7 +202,7 @@ def catalog(execute: Execute) -> Catalog:
             definitions[name.lower()] = sql
         elif not str(sql).upper().startswith("CREATE VIRTUAL"):  # those read what they like
             tables.add(name.lower())
-    return Catalog(frozenset(tables), definitions)
+    return Schema(frozenset(tables), definitions)
 
 
 @cache

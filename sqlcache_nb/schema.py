@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
-class Catalog:
+class Schema:
     """What the names in a database file stand for.
 
     Args:
