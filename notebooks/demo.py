@@ -68,7 +68,7 @@ def execute(notebook: nbformat.NotebookNode) -> None:
 def outcome(cell: nbformat.NotebookNode) -> str:
     """The first word of the provenance line among the cell's outputs."""
     shown = [output.get("text") or output.get("data", {}).get("text/plain", "") for output in cell.outputs]
-    match = re.search(r"^(hit|miss|refreshed|bypassed)\b", "\n".join(shown), re.MULTILINE)
+    match = re.search(r"^(hit|miss|refreshed|not cached)\b", "\n".join(shown), re.MULTILINE)
     return match[0] if match else "silent"
 
 

@@ -27,12 +27,14 @@ if TYPE_CHECKING:
     from sqlcache_nb.errors import StoreError as StoreError
     from sqlcache_nb.errors import StoreWarning as StoreWarning
     from sqlcache_nb.errors import UnsupportedSource as UnsupportedSource
+    from sqlcache_nb.freshness import Reason as Reason
     from sqlcache_nb.notebook import load_ipython_extension as load_ipython_extension
     from sqlcache_nb.notebook import unload_ipython_extension as unload_ipython_extension
     from sqlcache_nb.result import Outcome as Outcome
     from sqlcache_nb.result import Result as Result
     from sqlcache_nb.stores import Removed as Removed
     from sqlcache_nb.stores import Store as Store
+    from sqlcache_nb.stores import Stored as Stored
 
 # Loaded at first use: an import alone needs neither pandas nor SQLAlchemy nor IPython.
 _HOMES = {
@@ -50,9 +52,10 @@ _HOMES = {
         "StoreWarning",
         "UnsupportedSource",
     ),
+    "freshness": ("Reason",),
     "notebook": ("load_ipython_extension", "unload_ipython_extension"),
     "result": ("Outcome", "Result"),
-    "stores": ("Removed", "Store"),
+    "stores": ("Removed", "Store", "Stored"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -132,7 +132,7 @@ def cached_read_sql(
         >>> cached_read_sql("select 1 as one", "sqlite://", no_store=True)["one"].tolist()
         [1]
     """
-    return (cache or default_cache()).read_sql(
+    return (default_cache() if cache is None else cache).read_sql(
         sql,
         con,
         index_col,

@@ -11,12 +11,13 @@ from collections.abc import Callable
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
 from pandas.api.extensions import no_default
 
 from sqlcache_nb import config, guard, report, retention
 from sqlcache_nb.entry import Entry, Provenance
+from sqlcache_nb.environment import environment, versions
 from sqlcache_nb.errors import (
     NotCacheable,
     NotCachedWarning,
@@ -31,10 +32,9 @@ from sqlcache_nb.inventory import Inventory, opened_payload
 from sqlcache_nb.key import Key
 from sqlcache_nb.query import Query, ask
 from sqlcache_nb.redaction import redact
-from sqlcache_nb.request import CacheOptions, PandasCall, environment, versions
+from sqlcache_nb.request import CacheOptions, PandasCall
 from sqlcache_nb.result import Outcome, Result
 from sqlcache_nb.sources import Source, source_of
-from sqlcache_nb.sources.files import token
 from sqlcache_nb.stores import Store, Stored
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("sqlcache_nb")
 
 T = TypeVar("T")
+P = ParamSpec("P")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +110,17 @@ class _Answer:
     frame: Any
     fetched_at: datetime
     elapsed: float
+
+
+def _taking_what(other: Callable[P, Any]) -> Callable[[Callable[..., Any]], Callable[P, Any]]:
+    """Give a function the parameters of another, for type checkers and for Shift-Tab."""
+
+    def take(function: Callable[..., Any]) -> Callable[P, Any]:
+        taking: Any = function
+        taking.__signature__ = inspect.signature(other)
+        return function
+
+    return take
 
 
 class QueryCache(Inventory):
@@ -195,6 +207,7 @@ class QueryCache(Inventory):
         options = CacheOptions(ttl, refresh, no_store, validate, name, tag, source_name)
         return self._read(call, con, options)
 
+    @_taking_what(read)
     def read_sql(self, *args: Any, **kwargs: Any) -> Any:
         """`read(...).frame`: takes what `read` takes, gives what `pandas.read_sql` gives, says it in the log."""
         result = self.read(*args, **kwargs)
@@ -204,10 +217,9 @@ class QueryCache(Inventory):
             logger.info(report.line(result, now=self._clock()))
         return result.frame
 
-    read_sql.__signature__ = inspect.signature(read)  # type: ignore[attr-defined]  # shown by Shift-Tab
-
     def _read(self, call: PandasCall, con: Any, options: CacheOptions) -> Result:
         with closing(source_of(con, call.sql, vouched=options.source_name is not None)) as source:
+            source.prepare()
             if options.no_store:
                 return self._bypass(
                     source.label, self._fetch(call, source), Reason.ASKED, "no_store was given"
@@ -221,14 +233,15 @@ class QueryCache(Inventory):
         stored = self._shielded(lambda: self._keep(found, answer, options))
         if isinstance(stored, NotCacheable):
             # What is stored of this question is older than what was just seen: it must not come back.
-            self._shielded(lambda: self._store().delete([found.question.key.digest]))
+            self._forget(found.question.key)
             return self._refused(found.question.label, answer, stored)
+        self._shielded(lambda: self._make_room(stored.entry))
         return self._counted(
             Result(
                 Outcome.REFRESHED if options.refresh else Outcome.MISS,
                 found.reason,
                 found.question.label,
-                load=lambda: answer.frame,
+                decode=lambda: answer.frame,
                 entry=stored.entry,
                 path=stored.path,
                 elapsed=answer.elapsed,
@@ -261,22 +274,29 @@ class QueryCache(Inventory):
             return Reason.DAMAGED
         entry = stored.entry.labelled(options.name, options.tags)
         if entry != stored.entry:
-            with suppress(StoreError):  # a directory that cannot be written can still be read
+            try:
                 store.update(entry)
+            except StoreError as fault:  # no reason to ask the database
+                self._warn(StoreWarning, str(fault))
+                entry = stored.entry
         return _Hit(question, verdict.reason, replace(stored, entry=entry), payload)
 
     def _hit(self, hit: _Hit, call: PandasCall, con: Any) -> Result:
         """The result of a hit: decoded when it is looked at, and fetched again if that should fail."""
 
-        def load() -> Any:
+        def decode() -> Any:
             frame = self._shielded(lambda: hit.payload.frame)
             if not isinstance(frame, NotCacheable):
                 return frame
+            self._forget(hit.question.key)
             with closing(source_of(con, call.sql)) as source:
+                source.prepare()
                 return call.run(source.con)
 
         stored = hit.stored
-        return Result(Outcome.HIT, hit.reason, hit.question.label, load, entry=stored.entry, path=stored.path)
+        return Result(
+            Outcome.HIT, hit.reason, hit.question.label, decode, entry=stored.entry, path=stored.path
+        )
 
     def _fetch(self, call: PandasCall, source: Source) -> _Answer:
         """Ask the database; its errors are pandas' own and pass through."""
@@ -285,7 +305,7 @@ class QueryCache(Inventory):
         return _Answer(frame, fetched_at, time.perf_counter() - started)
 
     def _keep(self, miss: _Miss, answer: _Answer, options: CacheOptions) -> Stored:
-        """Store an answer; the oldest others make room for it.
+        """Store an answer.
 
         Raises:
             NotCacheable: it would not come back exactly, or is nothing to keep.
@@ -309,12 +329,17 @@ class QueryCache(Inventory):
             name=options.name,
             tags=options.tags,
         )
+        return self._store().write(entry, memoryview(payload))
+
+    def _make_room(self, newest: Entry) -> None:
+        """Evict the oldest other entries where the store is over its size."""
         store = self._store()
-        stored = store.write(entry, memoryview(payload))
         if store.size() > self._size_limit:
-            others = [each.entry for each in store.entries() if each.entry.key != entry.key]
-            store.delete([each.key for each in retention.to_evict(others, self._size_limit - payload.size)])
-        return stored
+            others = [stored.entry for stored in store.entries() if stored.entry.key != newest.key]
+            store.delete([entry.key for entry in retention.to_evict(others, self._size_limit - newest.bytes)])
+
+    def _forget(self, key: Key) -> None:
+        self._shielded(lambda: self._store().delete([key.digest]))
 
     def _refused(self, label: str, answer: _Answer, refusal: NotCacheable) -> Result:
         self._warn(NotCachedWarning, _not_cached(refusal))
@@ -343,7 +368,9 @@ class QueryCache(Inventory):
                 self.close()  # to be opened anew: the directory may have been removed under us
             return self._stood_aside(str(fault), "the cache directory cannot be used")
         except Exception as fault:  # noqa: BLE001  # a mistake of ours is said, and does not cost the answer
-            told = redact(f"{type(fault).__name__}: {fault}")
+            told = redact(
+                f"{type(fault).__name__}: {fault}".partition("\n")[0]
+            )  # the first line names no values
             text = f"sqlcache_nb made a mistake and stood aside, please report it: {told}"
             return self._stood_aside(text, "sqlcache_nb made a mistake")
 
@@ -445,7 +472,7 @@ def _ask(call: PandasCall, source: Source, source_name: str | None) -> _Question
         query=query,
         dialect=identity.dialect,
         label=source_name or identity.label,
-        token=token(identity.dialect, identity.files),
+        token=source.token(identity),
     )
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlcache_nb.errors import ConfigError, StoreWarning, warn
+from sqlcache_nb.errors import ConfigError, SqlcacheWarning, warn
 from sqlcache_nb.freshness import DEFAULT_TTL, parse_ttl
 from sqlcache_nb.retention import DEFAULT_SIZE_LIMIT
 
@@ -48,30 +48,38 @@ def load(environ: Mapping[str, str] | None = None, start: Path | None = None) ->
         ConfigError: a value in pyproject.toml that cannot be understood.
 
     Example:
-        >>> load({"SQLCACHE_NB_DIR": "/tmp/answers"}).directory.name
+        >>> load({"SQLCACHE_NB_DIR": "~/answers"}).directory.name
         'answers'
     """
     environ = os.environ if environ is None else environ
-    pyproject, table = _nearest_table(Path.cwd() if start is None else start)
+    pyproject, table = _nearest_table(start)
     if unknown := table.keys() - {"dir", "ttl", "size_limit"}:
         names = ", ".join(sorted(unknown))
         raise ConfigError(f"[{_TABLE}] in {pyproject}: unknown {names}; it knows dir, ttl, size_limit")
-    chosen_here = None
-    if given := environ.get(ENVIRONMENT_VARIABLE):
-        directory = Path(given).expanduser()
+    try:
+        ttl = parse_ttl(table.get("ttl", DEFAULT_TTL))
+        size_limit = parse_size(table.get("size_limit", DEFAULT_SIZE_LIMIT))
+    except ConfigError as fault:
+        raise ConfigError(f"[{_TABLE}] in {pyproject}: {fault}") from None
+    given, chosen_here = environ.get(ENVIRONMENT_VARIABLE), None
+    if given:
+        directory = _expanded(given, ENVIRONMENT_VARIABLE).absolute()
     elif pyproject is not None and "dir" in table:
         if not isinstance(table["dir"], str):
             raise ConfigError(f"[{_TABLE}] in {pyproject}: dir must be a path, not {table['dir']!r}")
-        directory = pyproject.parent / Path(table["dir"]).expanduser()
+        where = f"dir in {pyproject}"
+        directory = pyproject.parent.absolute() / _expanded(table["dir"], where)
         chosen_here = pyproject
     else:
         directory = _user_cache_directory()
-    return Config(
-        directory=directory.absolute(),
-        ttl=parse_ttl(table.get("ttl", DEFAULT_TTL)),
-        size_limit=parse_size(table.get("size_limit", DEFAULT_SIZE_LIMIT)),
-        pyproject=chosen_here,
-    )
+    return Config(directory, ttl, size_limit, chosen_here)
+
+
+def _expanded(path: str, where: str) -> Path:
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as fault:  # ~somebody, whom this machine does not know
+        raise ConfigError(f"{where}: {path!r} is not a path: {fault}") from fault
 
 
 def parse_size(value: str | int) -> int:
@@ -103,8 +111,12 @@ def _user_cache_directory() -> Path:
     return platformdirs.user_cache_path("sqlcache_nb", appauthor=False)
 
 
-def _nearest_table(start: Path) -> tuple[Path | None, dict[str, Any]]:
+def _nearest_table(start: Path | None) -> tuple[Path | None, dict[str, Any]]:
     """The nearest pyproject.toml at or above `start`, and its table (empty where it has none)."""
+    try:
+        start = Path.cwd() if start is None else start
+    except OSError:  # the working directory was deleted
+        return None, {}
     for folder in (start, *start.parents):
         path = folder / "pyproject.toml"
         try:
@@ -113,7 +125,7 @@ def _nearest_table(start: Path) -> tuple[Path | None, dict[str, Any]]:
             continue
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:
             # Somebody's half-edited file, perhaps of another tool: no reason to fail a query.
-            warn(f"{path} cannot be read ({fault}): defaults apply", StoreWarning)
+            warn(f"{path} cannot be read ({fault}): defaults apply", SqlcacheWarning)
             return None, {}
         table: Any = document
         for name in _TABLE.split("."):

@@ -4,7 +4,7 @@
 
     SqlcacheError
      ├── ConfigError            a ttl, an option or a configuration file that cannot be understood
-     ├── EntryNotFound          no stored result of that key or name, or a key prefix that fits several
+     ├── EntryNotFound          no entry of that key or name, or a key prefix that fits several
      ├── NotCacheable           why a question is run without the cache; never reaches the caller of a query
      ├── UnsupportedSource      a connection that would give a wrong answer, or that cannot do what is asked
      ├── StoreError             the cache directory cannot be used; never reaches the caller of a query
@@ -13,7 +13,7 @@
 
     SqlcacheWarning
      ├── NotCachedWarning       the answer is right, and will have to be asked for again
-     └── StoreWarning           the cache directory failed; the answer came from the database
+     └── StoreWarning           the cache failed; the answer came from the database
 
 Errors of the database are raised as pandas raises them and are not in this tree.
 """
@@ -33,7 +33,7 @@ class ConfigError(SqlcacheError, ValueError):
 
 
 class EntryNotFound(SqlcacheError, LookupError):
-    """No stored result of that key or name, or a key prefix that fits several."""
+    """No entry of that key or name, or a key prefix that fits several."""
 
 
 class NotCacheable(SqlcacheError):
@@ -69,7 +69,11 @@ class NotCachedWarning(SqlcacheWarning):
 
 
 class StoreWarning(SqlcacheWarning):
-    """The cache directory failed; the answer came from the database."""
+    """The cache failed; the answer came from the database."""
+
+
+def _is_ours(module: str) -> bool:
+    return module.partition(".")[0] == "sqlcache_nb"
 
 
 def warn(text: str, category: type[SqlcacheWarning]) -> None:
@@ -80,6 +84,6 @@ def warn(text: str, category: type[SqlcacheWarning]) -> None:
         category: the kind of warning.
     """
     frame, level = sys._getframe(), 1  # noqa: SLF001  # as the warnings module itself does
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("sqlcache_nb"):
+    while frame.f_back is not None and _is_ours(frame.f_globals.get("__name__", "")):
         frame, level = frame.f_back, level + 1
     warnings.warn(text, category, stacklevel=level)

@@ -56,12 +56,12 @@ class Inventory:
         stored = self._find(key_or_name)
         payload = opened_payload(self._store(), stored)
         if payload is None:
-            raise EntryNotFound(f"{key_or_name!r} was damaged and is deleted: ask its question again")
+            raise EntryNotFound(f"{key_or_name!r} was damaged, and is deleted: ask its question again")
         label = stored.entry.provenance.source
         return Result(Outcome.HIT, Reason.LOADED, label, lambda: payload.frame, "", stored.entry, stored.path)
 
     def find(self, key_or_name: str) -> Entry:
-        """The facts of one stored result.
+        """One entry.
 
         Args:
             key_or_name: a key, a unique prefix of one, or a name (the newest of that name).
@@ -113,7 +113,7 @@ class Inventory:
         source: str | None = None,
         older_than: Ttl | None = None,
     ) -> Removed:
-        """Delete the results that fit every filter given; without a filter, all.
+        """Delete the entries that fit every filter given; without a filter, everything.
 
         Args:
             key: a key or a unique prefix of one.
@@ -124,10 +124,12 @@ class Inventory:
 
         Raises:
             ConfigError: an age that cannot be understood.
-            EntryNotFound: no result of that key.
+            EntryNotFound: no entry of that key.
             StoreError: the directory cannot be used.
         """
-        key = None if key is None else self._find_key(key).entry.key
+        if (key, name, tag, source, older_than) == (None,) * 5:
+            return self._store().clear()
+        key = None if key is None else self._find_key(key, "key").entry.key
         age = None if older_than is None else timedelta(seconds=parse_ttl(older_than))
         now = self._clock()
         return self._store().delete(
@@ -143,7 +145,7 @@ class Inventory:
         )
 
     def delete(self, key: str) -> Removed:
-        """Delete one result.
+        """Delete one entry.
 
         Args:
             key: a key or a unique prefix of one.
@@ -152,12 +154,12 @@ class Inventory:
             EntryNotFound: there is none, or there are several.
             StoreError: the directory cannot be used.
         """
-        return self._store().delete([self._find_key(key).entry.key])
+        return self._store().delete([self._find_key(key, "key").entry.key])
 
     def close(self) -> None:
-        """Release the directory; the next use opens it again."""
+        """Release the directory; the next use opens it again. A `Store` that was given is its owner's."""
         with self._lock:
-            if self._opened is not None:
+            if self._opened is not None and self._opened is not self._place:
                 self._opened.close()
             self._opened = None
 
@@ -177,17 +179,15 @@ class Inventory:
         for stored in self._store().entries():
             if stored.entry.name == key_or_name:
                 return stored
-        return self._find_key(key_or_name)
+        return self._find_key(key_or_name, "key or name")
 
-    def _find_key(self, prefix: str) -> Stored:
+    def _find_key(self, prefix: str, noun: str) -> Stored:
         fitting = [
             stored for stored in self._store().entries() if prefix and stored.entry.key.startswith(prefix)
         ]
         if len(fitting) != 1:
             told = (
-                f"{len(fitting)} results have keys that begin with"
-                if fitting
-                else "no result has the key or name"
+                f"{len(fitting)} entries have keys that begin with" if fitting else f"no entry has the {noun}"
             )
             raise EntryNotFound(f"{told} {prefix!r}: list what is stored")
         return fitting[0]

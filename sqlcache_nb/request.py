@@ -11,9 +11,6 @@ from pandas.api.extensions import no_default
 
 from sqlcache_nb.errors import ConfigError
 from sqlcache_nb.freshness import Freshness, Ttl, parse_ttl
-from sqlcache_nb.version import __version__
-
-_VERSION = pd.__version__.split(".")
 
 
 @dataclass(frozen=True)
@@ -116,7 +113,8 @@ class CacheOptions:
             raise ConfigError(f'validate={self.validate!r} is not known: give "auto" or False')
         if not (self.tag is None or isinstance(self.tag, str)):
             object.__setattr__(self, "tag", tuple(self.tag))  # an iterator can be read once only
-        self.seconds  # noqa: B018  # raises now what it would raise late
+        if self.ttl is not None:
+            parse_ttl(self.ttl)
 
     @property
     def seconds(self) -> float | None:
@@ -137,24 +135,3 @@ class CacheOptions:
             default_ttl: seconds for results that were stored without a ttl.
         """
         return Freshness(self.seconds, default_ttl, validate=self.validate == "auto")
-
-
-def environment() -> dict[str, object]:
-    """Pandas' version and the settings of it that change what a frame is."""
-    settings = {"pandas": ".".join(_VERSION[:2]), "string_storage": pd.get_option("mode.string_storage")}
-    if int(_VERSION[0]) < 3:  # reading it is deprecated from 3.1 on
-        settings["infer_string"] = pd.get_option("future.infer_string")
-    return settings
-
-
-def versions() -> dict[str, str]:
-    """Versions of the libraries that make and keep a frame."""
-    import pyarrow as pa
-    import sqlalchemy as sa
-
-    return {
-        "sqlcache_nb": __version__,
-        "pandas": pd.__version__,
-        "pyarrow": pa.__version__,
-        "SQLAlchemy": sa.__version__,
-    }

@@ -28,7 +28,7 @@ class Outcome(StrEnum):
     """From the database; nothing was read from the cache and nothing stored."""
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Result:
     """The answer to one question.
 
@@ -36,23 +36,22 @@ class Result:
         outcome: where the frame came from.
         reason: why.
         source: the database's label, without secrets.
-        load: gives the frame; called once.
+        decode: gives the frame; called once.
         detail: for a bypass, the sentence that says why, else "".
         entry: the stored facts, None for a bypass.
         path: the stored Parquet file, None for a bypass.
         elapsed: seconds that the database took in this call, None on a hit.
 
     Example:
-        >>> import sqlcache_nb
-        >>> with sqlcache_nb.QueryCache("/tmp/sqlcache_nb-example") as cache:
-        ...     cache.read("select 1 as one", "sqlite://").outcome
-        <Outcome.BYPASSED: 'bypassed'>
+        >>> from sqlcache_nb import default_cache
+        >>> default_cache().read("select 1 as one", "sqlite://", no_store=True)
+        <Result bypassed: no_store was given, sqlite in memory>
     """
 
     outcome: Outcome
     reason: Reason
     source: str
-    load: Callable[[], Any]
+    decode: Callable[[], Any]
     detail: str = ""
     entry: Entry | None = None
     path: Path | None = None
@@ -64,7 +63,7 @@ class Result:
     @cached_property
     def frame(self) -> Any:
         """The DataFrame, decoded at the first look; an iterator of DataFrames where a chunksize was given."""
-        return self.load()
+        return self.decode()
 
     @property
     def shape(self) -> tuple[int, int] | None:

@@ -16,8 +16,8 @@ def to_evict(entries: Iterable[Entry], size_limit: int) -> list[Entry]:
     """The entries to delete, oldest fetch first, so that the rest fits.
 
     Args:
-        entries: all entries of the store.
-        size_limit: bytes of payloads that may stay.
+        entries: those that may go.
+        size_limit: bytes of their payloads that may stay.
 
     Example:
         >>> to_evict([], 0)

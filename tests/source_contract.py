@@ -9,7 +9,7 @@ import pytest
 
 from sqlcache_nb import Outcome, QueryCache
 from sqlcache_nb.freshness import Reason
-from sqlcache_nb.sources import describe
+from sqlcache_nb.sources import source_of
 from tests.strict import differences
 
 QUERY = "select id, region, amount from sales order by id"
@@ -27,7 +27,7 @@ class SourceContract:
         assert len(second.frame) == 6
 
     def test_the_source_is_named(self, cache: QueryCache, con: Any) -> None:
-        assert describe(con) == self.label
+        assert source_of(con).label == self.label
         assert cache.read(QUERY, con).source == self.label
 
     def test_a_changed_database_is_asked_again(

@@ -101,3 +101,15 @@ class StoreContract:
         assert store.delete(["a" * 64, "c" * 64, "d" * 64]) == Removed(2, 8)
         assert [stored.entry.key[0] for stored in store.entries()] == ["b"]
         assert store.size() == 4
+
+    def test_clear_deletes_everything(self, store: Store) -> None:
+        for key in "abc":
+            store.write(entry_of(key * 64), memoryview(b"four"))
+        assert store.clear() == Removed(3, 12)
+        assert (store.entries(), store.size()) == ([], 0)
+        assert store.clear() == Removed(0, 0)
+
+    def test_a_closed_store_opens_again(self, store: Store) -> None:
+        written = store.write(entry_of("a" * 64), memoryview(b"payload"))
+        store.close()
+        assert store.lookup("a" * 64) == written

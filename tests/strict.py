@@ -129,18 +129,16 @@ def _storage_of(array: Any) -> list[int | None]:
 def _cell(value: Any) -> tuple[Any, ...]:
     """A value with its type, so that == is as strict as it should be."""
     kind = type(value).__module__ + "." + type(value).__qualname__
-    if isinstance(value, np.integer):  # C has two names for one width: ulong, ulonglong
-        return value.dtype.str, int(value)
     if value is None or value is pd.NA or value is pd.NaT:
         return (kind,)
+    if isinstance(value, float | np.number):
+        return _number(kind, value)
     if isinstance(value, list | tuple):
         return kind, [_cell(item) for item in value]
     if isinstance(value, dict):  # in their order, which a person sees
         return kind, [(_cell(key), _cell(item)) for key, item in value.items()]
     if isinstance(value, set | frozenset):
         return kind, sorted(map(repr, map(_cell, value)))
-    if isinstance(value, float | np.floating):
-        return kind, "nan" if math.isnan(value) else struct.pack(">d", float(value))
     if isinstance(value, Decimal):
         return kind, value.as_tuple()
     if isinstance(value, memoryview):
@@ -157,3 +155,11 @@ def _cell(value: Any) -> tuple[Any, ...]:
             getattr(value, "unit", ""),
         )
     return kind, repr(value), value
+
+
+def _number(kind: str, value: Any) -> tuple[Any, ...]:
+    if isinstance(value, np.integer):  # C has two names for one width: ulong, ulonglong
+        return value.dtype.str, int(value)
+    if isinstance(value, np.complexfloating):
+        return kind, repr(value)
+    return kind, "nan" if math.isnan(value) else struct.pack(">d", float(value))

@@ -439,6 +439,8 @@ class TestFaultsOfTheCache:
         monkeypatch.setattr("sqlcache_nb.codec.from_arrow", lambda *args: 1 / 0)
         with pytest.warns(StoreWarning, match="cannot be decoded"):
             assert differences(pd.read_sql(QUERY, sales), hit.frame) == []
+        monkeypatch.undo()
+        assert outcomes(cache, QUERY, sales) == ["miss", "hit"]
 
     @pytest.mark.parametrize("damage", ['"elapsed": null', '"elapsed": "long"'])
     def test_a_damaged_entry_is_fetched_again(self, cache: QueryCache, sales: Engine, damage: str) -> None:

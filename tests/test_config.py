@@ -10,7 +10,7 @@ import platformdirs
 import pytest
 
 from sqlcache_nb.config import Config, load, parse_size
-from sqlcache_nb.errors import ConfigError, StoreWarning
+from sqlcache_nb.errors import ConfigError, SqlcacheWarning
 from sqlcache_nb.freshness import DEFAULT_TTL
 from sqlcache_nb.retention import DEFAULT_SIZE_LIMIT
 
@@ -108,7 +108,7 @@ def test_a_table_that_is_none_is_said(tmp_path: Path, text: str) -> None:
 @pytest.mark.parametrize("content", [b"[tool", b"\xff\xfe"])
 def test_a_broken_pyproject_fails_nothing(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "pyproject.toml").write_bytes(content)
-    with pytest.warns(StoreWarning, match="cannot be read"):
+    with pytest.warns(SqlcacheWarning, match="cannot be read"):
         found = load({}, tmp_path)
     assert found.ttl == DEFAULT_TTL
 
@@ -151,3 +151,24 @@ def test_a_size_is_understood(value: str | int, expected: int) -> None:
 def test_what_is_no_size_is_an_error(value: Any) -> None:
     with pytest.raises(ConfigError, match="size_limit"):
         parse_size(value)
+
+
+def test_a_working_directory_that_is_gone_means_no_pyproject(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert load({"SQLCACHE_NB_DIR": str(tmp_path / "x")}).directory == tmp_path / "x"
+
+
+def test_an_unknown_home_is_said() -> None:
+    with pytest.raises(ConfigError, match="SQLCACHE_NB_DIR"):
+        load({"SQLCACHE_NB_DIR": "~nobody-of-that-name/x"})
+
+
+def test_a_bad_value_names_its_file(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text('[tool.sqlcache_nb]\nttl = "soon"\n', encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"pyproject.toml: ttl="):
+        load({}, tmp_path)

@@ -76,7 +76,7 @@ def test_a_prefix_of_several_is_an_error_that_counts_them(cache: QueryCache, sal
         cache.read(f"select {number} as n", sales)
     first = [entry.key[0] for entry in cache.entry_list()]
     twice = next(letter for letter in first if first.count(letter) > 1)
-    with pytest.raises(EntryNotFound, match=f"{first.count(twice)} results"):
+    with pytest.raises(EntryNotFound, match=f"{first.count(twice)} entries"):
         cache.find(twice)
 
 

@@ -19,7 +19,7 @@ from pandas.api.extensions import no_default
 from sqlcache_nb.errors import ConfigError
 from sqlcache_nb.freshness import Freshness
 from sqlcache_nb.key import Key
-from sqlcache_nb.request import CacheOptions, PandasCall, environment, versions
+from sqlcache_nb.request import CacheOptions, PandasCall
 from tests.strict import differences
 
 # --- pandas' arguments ---------------------------------------------------------------------------------
@@ -168,31 +168,3 @@ def test_the_policy(options: dict[str, Any], policy: Freshness) -> None:
 def test_options_do_not_change() -> None:
     with pytest.raises(FrozenInstanceError):
         CacheOptions().refresh = True  # type: ignore[misc]
-
-
-# --- the environment ---------------------------------------------------------------------------------------
-
-
-def test_the_environment_is_part_of_a_key() -> None:
-    found = environment()
-    assert found["pandas"] == ".".join(pd.__version__.split(".")[:2])
-    assert Key.of(found) == Key.of(environment())
-
-
-@pytest.mark.parametrize("storage", ["python", "pyarrow"])
-def test_the_string_storage_is_part_of_the_environment(storage: str) -> None:
-    with pd.option_context("mode.string_storage", storage):
-        assert environment()["string_storage"] == storage
-
-
-@pytest.mark.skipif(pd.__version__ >= "3", reason="pandas 3 has no other strings, and warns at the question")
-def test_inferred_strings_are_part_of_the_environment() -> None:
-    before = environment()
-    with pd.option_context("future.infer_string", True):
-        assert environment() != before
-
-
-def test_versions_name_every_library_that_makes_or_keeps_a_frame() -> None:
-    found = versions()
-    assert set(found) == {"sqlcache_nb", "pandas", "pyarrow", "SQLAlchemy"}
-    assert found["pandas"] == pd.__version__

@@ -29,9 +29,13 @@ FORMAT = 1
 _FORMAT_KEY = b"sqlcache_nb"
 _PROVENANCE_KEY = b"sqlcache_nb.provenance"
 _MAX_ROWS_A_GROUP = 4_000_000
+"""One row group for nearly every result: it is always read whole."""
+
 _SAMPLE = 20_000
+"""Cells of a column that are looked at for repetition: enough to tell, at a cost that no column notices."""
+
 _THREADS_FROM_CELLS = 500_000
-"""Below this many cells threads cost more than they give (docs/design.md)."""
+"""Starting threads costs more than it gives on small frames."""
 
 
 def encode(frame: pd.DataFrame, provenance: str) -> pa.Buffer:

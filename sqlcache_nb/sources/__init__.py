@@ -7,30 +7,11 @@ import sys
 from typing import Any
 
 from sqlcache_nb.errors import NotCacheable
-from sqlcache_nb.identity import SourceIdentity
 from sqlcache_nb.redaction import redact
-from sqlcache_nb.schema import Schema
-from sqlcache_nb.sources import sqlite
 from sqlcache_nb.sources.base import Source
+from sqlcache_nb.sources.sqlite import SqliteSource
 
-__all__ = ["Source", "describe", "source_of"]
-
-
-class SqliteSource(Source):
-    """A `sqlite3.Connection`, which takes strings only."""
-
-    con: sqlite3.Connection
-    dialect_name = "sqlite"
-    adapt = staticmethod(sqlite.adapt)
-
-    def __init__(self, con: sqlite3.Connection) -> None:
-        super().__init__(con, sqlite.label_of(con))
-
-    def identify(self) -> SourceIdentity:
-        return sqlite.identify(self.con)
-
-    def schema(self) -> Schema | None:
-        return sqlite.schema(self.con.execute)
+__all__ = ["Source", "source_of"]
 
 
 def source_of(con: Any, sql: object = None, *, vouched: bool = False) -> Source:
@@ -78,8 +59,3 @@ def _driver_source(con: Any) -> Source:
             return Source(con, "ADBC", f"the connection does not answer: {type(fault).__name__}")
     driver = type(con).__module__.partition(".")[0].lstrip("_")
     return Source(con, driver, f"a raw connection of {driver} is not cached; an Engine is")
-
-
-def describe(con: Any) -> str:
-    """Short text for a person, without connecting and without secrets: "flights.db"."""
-    return source_of(con).label

@@ -45,6 +45,9 @@ class AdbcSource(Source):
         return sqlite.schema(self._execute)
 
     def _execute(self, sql: str) -> list[Any]:
-        with closing(self.con.cursor()) as cursor:
-            cursor.execute(sql)
-            return list(cursor.fetchall())
+        try:
+            with closing(self.con.cursor()) as cursor:
+                cursor.execute(sql)
+                return list(cursor.fetchall())
+        except Exception as fault:  # the driver is optional, and so is the type of its errors
+            raise NotCacheable(f"the connection does not answer: {type(fault).__name__}") from fault

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sqlcache_nb.errors import NotCacheable
 from sqlcache_nb.identity import SourceIdentity
 from sqlcache_nb.schema import Schema
+from sqlcache_nb.sources import files
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Dialect
@@ -23,25 +24,49 @@ class Source:
         refusal: why it cannot be identified.
     """
 
-    dialect_name: str = ""
-    """SQLAlchemy's name of the dialect, "" where it is not known."""
-
-    dialect: Dialect | None = None
-    """A dialect that has never connected, or None where only strings are understood."""
-
     con: Any
     """What pandas reads from."""
 
     label: str
     """Short text for a person, without secrets."""
 
+    dialect_name: str = ""
+    """SQLAlchemy's name of the dialect, "" where it is not known."""
+
     adapt: Callable[[object], object] | None = None
     """What the driver makes of a bound value by adapters that anybody may register, or None."""
+
+    _dialect_class: type[Dialect] | None = None
+    _paramstyle: str | None = None
 
     def __init__(self, con: Any, label: str, refusal: str = "") -> None:
         self.con = con
         self.label = label
         self._refusal = refusal
+
+    @property
+    def dialect(self) -> Dialect | None:
+        """A dialect that has never connected, or None where only strings are understood.
+
+        One that has connected may render the same statement otherwise.
+
+        Raises:
+            NotCacheable: none can be made.
+        """
+        if self._dialect_class is None:
+            return None
+        hashable: Any = self._dialect_class  # as every class is, whatever its instances' __hash__ says
+        try:
+            return _made(hashable, self._paramstyle)
+        except TypeError as fault:
+            raise NotCacheable("the dialect cannot be made a second time") from fault
+
+    def prepare(self) -> None:
+        """Do what must be done before any question, as an ORM Session flushes.
+
+        Raises:
+            Exception: whatever the database raises.
+        """
 
     def identify(self) -> SourceIdentity:
         """Which database answers.
@@ -51,27 +76,28 @@ class Source:
         """
         raise NotCacheable(self._refusal)
 
+    def token(self, identity: SourceIdentity) -> str | None:
+        """The validator token of the database as it is now, or None where it has none.
+
+        Args:
+            identity: which database.
+        """
+        return files.token(identity.dialect, identity.files)
+
     def schema(self) -> Schema | None:
-        """What the names in a database file stand for, or None for a server."""
+        """What the names in a database file stand for, or None for a server.
+
+        Raises:
+            NotCacheable: it cannot be told.
+        """
         return None
+
+    def execution_options(self) -> dict[str, object]:
+        """Options of the connection that may change what a statement means."""
+        return {}
 
     def close(self) -> None:
         """Give back what was borrowed for this question."""
-
-    def execution_options(self) -> dict[str, object]:
-        """Options of the connection that change what a statement means."""
-        return {}
-
-
-def pristine(dialect_class: type[Dialect], paramstyle: str | None = None) -> Dialect:
-    """A dialect that has never connected: one that has may render the same statement otherwise.
-
-    Args:
-        dialect_class: the class.
-        paramstyle: how parameters are written, None for the class's own way.
-    """
-    hashable: Any = dialect_class  # as every class is, whatever its instances' __hash__ says
-    return _made(hashable, paramstyle)
 
 
 @lru_cache(maxsize=64)

@@ -7,7 +7,6 @@ import sqlite3
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import replace
-from functools import cached_property
 from typing import Any
 
 from sqlalchemy import create_engine, inspect, make_url
@@ -20,7 +19,7 @@ from sqlcache_nb.errors import NotCacheable, UnsupportedSource
 from sqlcache_nb.identity import FILE_DIALECTS, SourceIdentity, file_identity, from_connect_args
 from sqlcache_nb.schema import Schema
 from sqlcache_nb.sources import duckdb, pools, servers, sqlite
-from sqlcache_nb.sources.base import Source, pristine
+from sqlcache_nb.sources.base import Source
 
 
 class EngineSource(Source):
@@ -33,9 +32,7 @@ class EngineSource(Source):
 
     def __init__(self, engine: Engine, *, vouched: bool = False) -> None:
         super().__init__(engine, label_of(engine.url))
-        self.dialect_name = engine.dialect.name
-        self.dialect = pristine(type(engine.dialect), engine.dialect.paramstyle)
-        self.adapt = _adapter(engine.dialect)
+        _take_dialect(self, engine.dialect)
         self._engine = engine
         self._vouched = vouched
 
@@ -64,12 +61,10 @@ class EngineSource(Source):
     def execution_options(self) -> dict[str, object]:
         return dict(self._engine.get_execution_options())
 
-    def close(self, *, dispose: bool = False) -> None:
+    def close(self) -> None:
         if self.con is not self._engine:
             self.con.close()
         self.con = self._engine
-        if dispose:
-            self._engine.dispose()
 
     def _borrowed(self) -> Connection:
         """One connection for the whole question: the next of the pool may carry something else."""
@@ -93,24 +88,25 @@ class UrlSource(Source):
             raise NotCacheable("the URL is not one that SQLAlchemy can open") from fault
         super().__init__(url, label_of(self._url))
         self.dialect_name = self._url.get_backend_name()
-        self.dialect = pristine(self._dialect_class)
-        self.adapt = _adapter(self.dialect)
+        self.adapt = sqlite.adapt if self.dialect_name == "sqlite" else None
         self._asked: EngineSource | None = None
 
     def identify(self) -> SourceIdentity:
-        arguments, keywords = self._dialect_class().create_connect_args(self._url)
+        unconnected: Any = self.dialect
+        arguments, keywords = unconnected.create_connect_args(self._url)
         identity = _identify_new_session(self._url, tuple(arguments), keywords)
-        return identity or self._engine().identify()
+        return identity or self._as_engine_source().identify()
 
     def schema(self) -> Schema | None:
-        return self._engine().schema() if self.dialect_name in FILE_DIALECTS else None
+        return self._as_engine_source().schema() if self.dialect_name in FILE_DIALECTS else None
 
     def close(self) -> None:
         if self._asked is not None:
-            self._asked.close(dispose=True)
+            self._asked.close()
+            self._asked.con.dispose()
         self._asked = None
 
-    def _engine(self) -> EngineSource:
+    def _as_engine_source(self) -> EngineSource:
         """An engine of our own, where the database itself must be asked."""
         self._asked = self._asked or EngineSource(create_engine(self._url))
         return self._asked
@@ -124,9 +120,7 @@ class ConnectionSource(Source):
     def __init__(self, connection: Connection, in_transaction: bool) -> None:
         super().__init__(connection, label_of(connection.engine.url))
         self._in_transaction = in_transaction
-        self.dialect_name = connection.dialect.name
-        self.dialect = pristine(type(connection.dialect), connection.dialect.paramstyle)
-        self.adapt = _adapter(connection.dialect)
+        _take_dialect(self, connection.dialect)
 
     def identify(self) -> SourceIdentity:
         if self.dialect_name not in FILE_DIALECTS:
@@ -161,19 +155,21 @@ class SessionSource(Source):
         self._bind_arguments = _bind_arguments(sql)
         bind = session.get_bind(**self._bind_arguments)
         self.label = label_of(bind.engine.url)
-        self.dialect_name = bind.dialect.name
-        self.dialect = pristine(type(bind.dialect), bind.dialect.paramstyle)
-        self.adapt = _adapter(bind.dialect)
+        _take_dialect(self, bind.dialect)
 
-    @cached_property
-    def con(self) -> Connection:
-        """The connection on which the session would run the statement, made at first use."""
-        return self._source.con
+    def prepare(self) -> None:
+        pending = self._session.new or self._session.dirty or self._session.deleted
+        self._pending = bool(pending)
+        in_transaction = self._session.in_transaction()
+        if self._session.autoflush:
+            self._session.flush()
+        connection = self._session.connection(bind_arguments=self._bind_arguments)
+        self._source = ConnectionSource(connection, in_transaction)
+        self.con = connection
 
     def identify(self) -> SourceIdentity:
-        pending = self._session.new or self._session.dirty or self._session.deleted
         identity = self._source.identify()
-        if pending:
+        if self._pending:
             raise NotCacheable("the session has changes of its own, which only it can see")
         return identity
 
@@ -182,13 +178,6 @@ class SessionSource(Source):
 
     def execution_options(self) -> dict[str, object]:
         return self._source.execution_options()
-
-    @cached_property
-    def _source(self) -> ConnectionSource:
-        in_transaction = self._session.in_transaction()
-        if self._session.autoflush:
-            self._session.flush()
-        return ConnectionSource(self._session.connection(bind_arguments=self._bind_arguments), in_transaction)
 
 
 def execute(con: Engine | str, sql: object, params: Any = None) -> int:
@@ -269,9 +258,9 @@ def _identify_file_session(connection: Connection) -> SourceIdentity:
 def _schema(connection: Connection) -> Schema | None:
     if connection.dialect.name not in FILE_DIALECTS:
         return None
-    room: Any = sqlite if connection.dialect.name == "sqlite" else duckdb
+    module: Any = sqlite if connection.dialect.name == "sqlite" else duckdb
     try:
-        schema: Schema = room.schema(_executor(connection))
+        schema: Schema = module.schema(_executor(connection))
     except Exception as fault:  # a driver's own error, of a driver that is optional
         raise NotCacheable("the database does not tell what its names stand for") from fault
     if pools.is_plain(connection.engine):
@@ -280,8 +269,12 @@ def _schema(connection: Connection) -> Schema | None:
     return replace(schema, definitions={**schema.definitions, "regexp": "", "floor": ""})
 
 
-def _adapter(dialect: Dialect) -> Callable[[object], object] | None:
-    return sqlite.adapt if dialect.name == "sqlite" else None
+def _take_dialect(source: Source, dialect: Dialect) -> None:
+    """Tell a source what its connection speaks."""
+    source.dialect_name = dialect.name
+    source._dialect_class = type(dialect)  # noqa: SLF001  # of a base class in the same room
+    source._paramstyle = dialect.paramstyle  # noqa: SLF001  # as above
+    source.adapt = sqlite.adapt if dialect.name == "sqlite" else None
 
 
 def _executor(connection: Connection) -> Callable[[str], list[Any]]:

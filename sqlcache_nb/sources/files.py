@@ -72,34 +72,37 @@ def _start_of(wal: str) -> bytes:
 
 def _wal_index(path: str) -> bytes:
     """The header of the index that all connections share, b"" where none is open."""
+    index = f"{path}-shm"
     try:
-        return head(f"{path}-shm", "sqlite", _WAL_INDEX_HEADER)
+        return _head(index, _WAL_INDEX_HEADER, Path(index).stat())
     except FileNotFoundError:
         return b""
 
 
-def head(path: str, dialect: str, length: int | None = None) -> bytes:
-    """The first bytes of a database's file.
+def sqlite_header(path: str) -> bytes:
+    """The header of a SQLite file, b"" of an empty one.
 
     Args:
         path: the file.
-        dialect: "sqlite" or "duckdb".
-        length: how many bytes (default: the dialect's header).
 
     Raises:
         OSError: it cannot be read.
     """
-    return _head(path, length or _HEADER[dialect], Path(path).stat())
+    return _head(path, _HEADER["sqlite"], Path(path).stat())
 
 
-def identity_of(path: str) -> str:
-    """Which file stands at a path now: another one in its place has another identity.
+def sqlite_schema_cookie(path: str) -> int:
+    """The schema's version number in a SQLite file (fileformat.html, 1.3.9): DDL changes it at commit."""
+    return int.from_bytes(sqlite_header(path)[40:44], "big")
+
+
+def inode(path: str) -> str:
+    """Which file stands at a path now: another one in its place has another inode.
 
     Raises:
         OSError: there is none.
     """
-    status = Path(path).stat()
-    return f"{status.st_dev}:{status.st_ino}"
+    return "{}:{}".format(*_which(Path(path).stat()))
 
 
 def is_open(path: str) -> bool:
@@ -107,23 +110,26 @@ def is_open(path: str) -> bool:
 
     A connection to a file that was replaced has another one open. Where it cannot be told (Windows, where
     an open file cannot be replaced), it is taken to be.
-
-    Raises:
-        OSError: there is no file at the path.
     """
-    wanted = identity_of(path)
     try:
-        numbers = [int(name) for name in os.listdir("/dev/fd")]
+        wanted = _which(Path(path).stat())
+    except OSError:  # it was deleted under the connection
+        return False
+    try:
+        numbers = [int(name) for name in os.listdir("/dev/fd")]  # names, and no paths
     except OSError:
         return True
     with _lock:
         ours = _open_files.get(path)
     for number in numbers:
         with suppress(OSError):  # closed in between, the one that listed them first of all
-            status = os.fstat(number)
-            if number != ours and f"{status.st_dev}:{status.st_ino}" == wanted:
+            if number != ours and _which(os.fstat(number)) == wanted:
                 return True
     return False
+
+
+def _which(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino
 
 
 def _head(path: str, length: int, status: os.stat_result) -> bytes:
@@ -139,7 +145,7 @@ def _head(path: str, length: int, status: os.stat_result) -> bytes:
             return file.read(length)
     with _lock:
         descriptor = _open_files.get(path)
-        if descriptor is not None and not _is_same(descriptor, status):
+        if descriptor is not None and _which(os.fstat(descriptor)) != _which(status):
             _release(descriptor)
             descriptor = None
         if descriptor is None:
@@ -147,17 +153,7 @@ def _head(path: str, length: int, status: os.stat_result) -> bytes:
         return os.pread(descriptor, length, 0)
 
 
-def _is_same(descriptor: int, status: os.stat_result) -> bool:
-    kept = os.fstat(descriptor)
-    return (kept.st_dev, kept.st_ino) == (status.st_dev, status.st_ino)
-
-
 def _release(descriptor: int) -> None:
     # A deleted file's locks guard nothing; one that was only renamed may still be in use here.
     if os.fstat(descriptor).st_nlink == 0:
         os.close(descriptor)
-
-
-def sqlite_schema_cookie(path: str) -> int:
-    """The schema's version number in a SQLite file (fileformat.html, 1.3.9): DDL changes it at commit."""
-    return int.from_bytes(head(path, "sqlite")[40:44], "big")

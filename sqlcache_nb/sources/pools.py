@@ -36,7 +36,7 @@ def connect_args(engine: Engine) -> ConnectArgs | None:
 
 def is_plain(engine: Engine) -> bool:
     """Whether nobody's code but SQLAlchemy's opens the engine's connections and sets up their sessions."""
-    return connect_args(engine) is not None and not sets_up_sessions(engine)
+    return connect_args(engine) is not None and not _sets_up_sessions(engine)
 
 
 def check_dialect(dialect: Dialect) -> None:
@@ -66,7 +66,7 @@ def check_rewriting(connectable: Engine | Connection) -> None:
             raise NotCacheable("a listener (retval=True) rewrites the engine's statements")
 
 
-def sets_up_sessions(engine: Engine) -> bool:
+def _sets_up_sessions(engine: Engine) -> bool:
     """Whether listeners of somebody's own may change what a new session is."""
     places = (
         (engine.pool.dispatch, ("connect", "first_connect", "checkout")),

@@ -15,6 +15,7 @@ from sqlcache_nb.errors import NotCacheable
 from sqlcache_nb.identity import SourceIdentity, file_identity
 from sqlcache_nb.schema import Schema
 from sqlcache_nb.sources import files
+from sqlcache_nb.sources.base import Source
 
 Execute = Callable[[str], Iterable[Any]]
 """Runs one statement on a live connection and gives its rows."""
@@ -41,6 +42,26 @@ _FORMATS = slice(18, 20)  # bytes of the header: 1 for a rollback journal, 2 for
 _BOUND_AS_THEY_ARE = (type(None), bool, int, float, str, bytes, bytearray, memoryview)
 
 
+class SqliteSource(Source):
+    """A `sqlite3.Connection`, which takes strings only."""
+
+    con: sqlite3.Connection
+    dialect_name = "sqlite"
+
+    def __init__(self, con: sqlite3.Connection) -> None:
+        super().__init__(con, label_of(con))
+        self.adapt = adapt
+
+    def identify(self) -> SourceIdentity:
+        return identify(self.con)
+
+    def schema(self) -> Schema | None:
+        try:
+            return schema(self.con.execute)
+        except sqlite3.Error as fault:
+            raise NotCacheable(f"the connection does not answer: {type(fault).__name__}") from fault
+
+
 def identify(con: sqlite3.Connection, driver: str = "sqlite3") -> SourceIdentity:
     """The identity of a live `sqlite3.Connection`.
 
@@ -63,8 +84,8 @@ def identify(con: sqlite3.Connection, driver: str = "sqlite3") -> SourceIdentity
         _check_code(con.execute, _OF_SQLALCHEMY if driver == "pysqlite" else frozenset())
         _check_file(con, path)
         return file_identity("sqlite", driver, path)
-    except sqlite3.Error as fault:  # closed, locked, of another thread: pandas will meet it, too
-        raise NotCacheable(f"the connection does not answer: {fault}") from fault
+    except (sqlite3.Error, OSError) as fault:  # closed, deleted, of another thread: pandas will meet it, too
+        raise NotCacheable(f"the connection does not answer: {type(fault).__name__}") from fault
 
 
 def adapt(value: object) -> object:
@@ -146,10 +167,10 @@ def _check_file(con: sqlite3.Connection, path: str) -> None:
         _set_mark(con, seen)
     if seen == _CONVERTS:
         raise NotCacheable("the connection converts values (detect_types) by code that has no identity")
-    if seen != files.identity_of(path):
+    if seen != files.inode(path):
         raise NotCacheable("the file was replaced while the connection was open")
     ((journal,),) = con.execute("PRAGMA journal_mode").fetchall()
-    if (journal == "wal") != (2 in files.head(path, "sqlite")[_FORMATS]):
+    if (journal == "wal") != (2 in files.sqlite_header(path)[_FORMATS]):
         raise NotCacheable("the connection ignores the write-ahead log (immutable)")
 
 
@@ -185,7 +206,7 @@ def _first_look(con: sqlite3.Connection, path: str) -> str:
         con.execute("RELEASE sqlcache_nb")
     if rows != [(0, 0)]:
         return _CONVERTS
-    return files.identity_of(path) if files.is_open(path) else "another file"
+    return files.inode(path) if files.is_open(path) else "another file"
 
 
 def schema(execute: Execute) -> Schema:

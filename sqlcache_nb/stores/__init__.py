@@ -63,6 +63,9 @@ class Store(Protocol):
     def delete(self, keys: Collection[str]) -> Removed:
         """Delete the rows of these keys, and their payloads."""
 
+    def clear(self) -> Removed:
+        """Delete everything, rows that cannot be read included."""
+
     def entries(self) -> list[Stored]:
         """All rows, newest fetch first."""
 
@@ -70,4 +73,4 @@ class Store(Protocol):
         """Bytes of all payloads."""
 
     def close(self) -> None:
-        """Release what is held open."""
+        """Release what is held open; a later call opens it again."""

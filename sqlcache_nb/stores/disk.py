@@ -170,6 +170,16 @@ class DiskStore:
                     size += stored.entry.bytes if stored else 0
         return Removed(count, size)
 
+    def clear(self) -> Removed:
+        """Delete everything, rows that cannot be read included."""
+        with _faults(self.directory), closing(self._connect()) as con:
+            rows = con.execute("SELECT key, filename, size FROM Cache").fetchall()
+            for _, filename, _ in rows:
+                self._cache.disk.remove(filename)
+            con.execute("DELETE FROM Cache")
+            con.commit()
+            return Removed(len(rows), sum(size for _, _, size in rows))
+
     def entries(self) -> list[Stored]:
         """All rows that can be read, newest fetch first."""
         found = []
@@ -181,9 +191,8 @@ class DiskStore:
 
     def size(self) -> int:
         """Bytes of all payloads."""
-        with _faults(self.directory), closing(self._connect()) as con:
-            ((size,),) = con.execute("SELECT value FROM Settings WHERE key = 'size'")
-            return int(size)
+        with _faults(self.directory):
+            return int(self._cache.reset("size"))
 
     def close(self) -> None:
         """Release what is held open."""

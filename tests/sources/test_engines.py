@@ -11,13 +11,14 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Column, Connection, Engine, Integer, String, event, insert, select, text, type_coerce
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import DeclarativeBase, Session, scoped_session, sessionmaker
 from sqlalchemy.pool import NullPool, StaticPool
 from sqlalchemy.types import TypeDecorator
 
 from sqlcache_nb import NotCachedWarning, Outcome, QueryCache, UnsupportedSource
 from sqlcache_nb.errors import NotCacheable
-from sqlcache_nb.sources import describe, source_of
+from sqlcache_nb.sources import source_of
 from sqlcache_nb.sources.pools import connect_args
 from tests.source_contract import QUERY, SourceContract
 
@@ -224,6 +225,23 @@ class TestTransactions:
             session.rollback()
         assert len(cache.read(QUERY, sales).frame) == 6
 
+    def test_a_flush_that_fails_is_the_databases_own_error(self, cache: QueryCache, sales: Engine) -> None:
+        with sales.begin() as con:
+            con.execute(text("create unique index one on sales (id)"))
+        with Session(sales) as session:
+            session.add(Sale(id=1))
+            with warnings.catch_warnings(action="error"), pytest.raises(IntegrityError):
+                cache.read(QUERY, session)
+
+    def test_a_file_deleted_under_a_connection_is_said_in_plain_words(
+        self, cache: QueryCache, sales: Engine, sales_db: Path
+    ) -> None:
+        with sales.connect() as con:
+            cache.read(QUERY, con)
+            sales_db.unlink()
+            with pytest.warns(NotCachedWarning, match="replaced|does not answer"):
+                assert len(cache.read(QUERY, con).frame) == 6
+
     def test_a_closed_connection_fails_as_with_pandas(self, cache: QueryCache, sales: Engine) -> None:
         con = sales.connect()
         con.close()
@@ -244,7 +262,7 @@ class TestTransactions:
     def test_describing_a_session_begins_nothing(self, sales: Engine) -> None:
         with Session(sales) as session:
             session.add(Sale(id=7))
-            assert describe(session) == "sales.db"
+            assert source_of(session).label == "sales.db"
             assert not session.in_transaction() or session.new
 
 
@@ -298,7 +316,7 @@ class TestStatements:
     ],
 )
 def test_labels_are_short_and_have_no_secret(url: str, label: str) -> None:
-    assert describe(url) == label
+    assert source_of(url).label == label
 
 
 def test_what_is_no_url_fails_as_with_pandas(cache: QueryCache) -> None:

@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import Engine
 
 from sqlcache_nb import NotCachedWarning, Outcome, QueryCache
-from sqlcache_nb.sources import describe
+from sqlcache_nb.sources import source_of
 from tests.source_contract import QUERY, SourceContract
 
 
@@ -213,14 +213,14 @@ def test_converted_values_are_not_cached(
 def test_a_closed_connection_fails_as_with_pandas(cache: QueryCache, sales_db: Path) -> None:
     con = sqlite3.connect(sales_db)
     con.close()
-    assert describe(con) == "sqlite"
+    assert source_of(con).label == "sqlite"
     with pytest.raises(Exception, match="closed database"):
         cache.read(QUERY, con)
 
 
 def test_an_in_memory_connection_has_no_identity(cache: QueryCache) -> None:
     with closing(sqlite3.connect(":memory:")) as con:
-        assert describe(con) == "sqlite in memory"
+        assert source_of(con).label == "sqlite in memory"
         with pytest.warns(NotCachedWarning, match="in-memory"):
             assert cache.read("select 1 as n", con).outcome is Outcome.BYPASSED
 

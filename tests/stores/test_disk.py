@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from sqlcache_nb.errors import StoreError
+from sqlcache_nb.stores import Removed
 from sqlcache_nb.stores.disk import DiskStore, ParquetDisk
 from tests.oracle import inconsistencies
 from tests.store_contract import StoreContract, entry_of
@@ -141,6 +142,15 @@ class TestDamage:
         assert stored.path.exists()  # left alone: it may be another version's
         change_row(directory, "UPDATE Cache SET value = ?", stored.entry.to_json())
 
+    def test_clear_deletes_rows_that_cannot_be_read_and_their_payloads(
+        self, store: DiskStore, directory: Path
+    ) -> None:
+        stored = store.write(entry_of(KEY), memoryview(b"payload"))
+        change_row(directory, "UPDATE Cache SET value = '{'")
+        assert (store.entries(), store.size()) == ([], 7)
+        assert store.clear() == Removed(1, 7)
+        assert (store.size(), stored.path.exists()) == (0, False)
+
     def test_the_entry_is_json_in_the_row(self, store: DiskStore, directory: Path) -> None:
         store.write(entry_of(KEY, ttl=float("inf")), memoryview(b"payload"))
         with closing(sqlite3.connect(directory / "v1" / "cache.db")) as con:
@@ -198,6 +208,7 @@ class TestFaults:
 WRITE_OVER_THE_LIMIT = """
 import resource, signal, sys
 from sqlcache_nb.errors import StoreError
+from sqlcache_nb.stores import Removed
 from sqlcache_nb.stores.disk import DiskStore
 from tests.store_contract import entry_of
 

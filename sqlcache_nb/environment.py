@@ -1,0 +1,30 @@
+"""What of this process shapes a frame: versions, and settings of pandas."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from sqlcache_nb.version import __version__
+
+_VERSION = pd.__version__.split(".")
+
+
+def environment() -> dict[str, object]:
+    """Pandas' version and the settings of it that change what a frame is."""
+    settings = {"pandas": ".".join(_VERSION[:2]), "string_storage": pd.get_option("mode.string_storage")}
+    if int(_VERSION[0]) < 3:  # reading it is deprecated from 3.1 on
+        settings["infer_string"] = pd.get_option("future.infer_string")
+    return settings
+
+
+def versions() -> dict[str, str]:
+    """Versions of the libraries that make and keep a frame."""
+    import pyarrow as pa
+    import sqlalchemy as sa
+
+    return {
+        "sqlcache_nb": __version__,
+        "pandas": pd.__version__,
+        "pyarrow": pa.__version__,
+        "SQLAlchemy": sa.__version__,
+    }
