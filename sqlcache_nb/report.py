@@ -6,7 +6,8 @@ Pure functions over facts; nothing here asks a clock.
 from __future__ import annotations
 
 import math
-from datetime import datetime
+from contextlib import suppress
+from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 KEY_LENGTH = 8
 """Characters of a key that are shown; `info` and the like accept them."""
+
+NOTHING_STORED = "nothing is stored"
+"""What is said of an empty cache."""
 
 _BETWEEN = " · "
 _DAY = 86_400
@@ -242,15 +246,20 @@ def one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def removed(entries: int, number_of_bytes: int) -> str:
+def removed(entries: int, number_of_bytes: int, *, all_of_them: bool = False) -> str:
     """What a `clear` did.
+
+    Args:
+        entries: stored results that are gone.
+        number_of_bytes: size of their payloads.
+        all_of_them: whether all were to go, and not those that match something.
 
     Example:
         >>> removed(3, 84_200_000), removed(0, 0)
         ('removed 3 entries (84.2 MB)', 'removed nothing: no entry matches')
     """
     if not entries:
-        return "removed nothing: no entry matches"
+        return NOTHING_STORED if all_of_them else "removed nothing: no entry matches"
     return f"removed {count(entries, 'entry')} ({size(number_of_bytes)})"
 
 
@@ -278,11 +287,11 @@ def nothing_cleared(entries: int, number_of_bytes: int, elapsed: float, sources:
 
     Example:
         >>> nothing_cleared(0, 0, 0.0, 0)
-        'nothing to clear: no entries'
+        'nothing is stored'
     """
-    held = stored(entries, number_of_bytes, elapsed, sources)
     if not entries:
-        return f"nothing to clear: {held}"
+        return NOTHING_STORED
+    held = stored(entries, number_of_bytes, elapsed, sources)
     return f"nothing deleted. Stored: {held}; clear --all deletes all of it"
 
 
@@ -299,17 +308,31 @@ def outcomes(hits: int, misses: int, refreshed: int, bypassed: int) -> str:
     return ", ".join(counted)
 
 
-def fresh_while(entry: Entry) -> str:
+def fresh_while(entry: Entry, *, default_ttl: float, now: datetime) -> str:
     """Up to when an entry is served.
 
     Args:
         entry: the stored facts.
+        default_ttl: seconds for entries that were stored without a ttl.
+        now: the time, with a zone.
     """
     if entry.exact:
         return "as long as the database file is unchanged"
-    if entry.ttl is None:
-        return "for the default ttl"
-    return "forever" if entry.ttl == math.inf else f"for {duration(entry.ttl)}"
+    ttl = default_ttl if entry.ttl is None else entry.ttl
+    volatile = entry.volatile and ttl >= VOLATILE_TTL
+    if volatile:
+        ttl = VOLATILE_TTL
+    told = "forever" if ttl == math.inf else f"for {duration(ttl)}"
+    if volatile:
+        told += " at most"
+    with suppress(OverflowError):  # forever, or beyond the calendar
+        end = entry.provenance.fetched_at + timedelta(seconds=ttl)
+        told += f", until {moment(end)}"
+        if end <= now:
+            told = f"no longer; it was {told}"
+    if entry.token is not None:
+        told += ", as long as the database file is unchanged"
+    return f"{told}: it asks for the time" if volatile else told
 
 
 def announcement(config: Config) -> str | None:

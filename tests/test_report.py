@@ -219,7 +219,8 @@ def test_what_the_verbs_say() -> None:
         "nothing deleted. Stored: 2 entries, 84.2 MB, 1 h 30 min of queries, from 1 database; "
         "clear --all deletes all of it"
     )
-    assert report.nothing_cleared(0, 0, 0.0, 0) == "nothing to clear: no entries"
+    assert report.nothing_cleared(0, 0, 0.0, 0) == "nothing is stored"
+    assert report.removed(0, 0, all_of_them=True) == "nothing is stored"
     assert report.written(1, "flights.db") == "written: 1 row · flights.db"
     assert report.written(-1, "flights.db") == "written · flights.db"
     assert report.outcomes(1, 2, 3, 4) == "1 hit, 2 misses, 3 refreshed, 4 not cached"
@@ -231,17 +232,37 @@ def test_the_announcement_names_who_chose_the_directory() -> None:
     assert report.announcement(replace(config, pyproject=None)) is None
 
 
+def until(**ages: float) -> str:
+    return f"{(FETCHED + timedelta(**ages)).astimezone():%Y-%m-%d %H:%M}"
+
+
 @pytest.mark.parametrize(
     ("entry", "says"),
     [
-        (replace(ENTRY, exact=True), "as long as the database file is unchanged"),
-        (ENTRY, "for the default ttl"),
+        (replace(ENTRY, exact=True, token="t"), "as long as the database file is unchanged"),
+        (ENTRY, f"for 12 h, until {until(hours=12)}"),
         (replace(ENTRY, ttl=math.inf), "forever"),
-        (replace(ENTRY, ttl=3_600.0), "for 1 h"),
+        (replace(ENTRY, ttl=1e15), "for 11,574,074,074 days 2 h"),
+        (replace(ENTRY, ttl=10_800.0), f"for 3 h, until {until(hours=3)}"),
+        (replace(ENTRY, ttl=3_600.0), f"no longer; it was for 1 h, until {until(hours=1)}"),
+        (
+            replace(ENTRY, ttl=10_800.0, token="t"),
+            f"for 3 h, until {until(hours=3)}, as long as the database file is unchanged",
+        ),
     ],
 )
 def test_up_to_when_an_entry_is_served(entry: Entry, says: str) -> None:
-    assert report.fresh_while(entry) == says
+    assert report.fresh_while(entry, default_ttl=43_200.0, now=NOW) == says
+
+
+def test_an_entry_that_asks_for_the_time_is_served_for_an_hour_at_most() -> None:
+    def said(entry: Entry) -> str:
+        return report.fresh_while(entry, default_ttl=86_400.0, now=FETCHED)
+
+    volatile = replace(ENTRY, volatile=True)
+    assert said(volatile) == f"for 1 h at most, until {until(hours=1)}: it asks for the time"
+    assert said(replace(volatile, ttl=math.inf)) == said(volatile)
+    assert said(replace(volatile, ttl=60.0)) == f"for 1 min, until {until(minutes=1)}"
 
 
 def test_importing_the_words_loads_neither_pandas_nor_ipython() -> None:

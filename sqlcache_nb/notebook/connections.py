@@ -21,7 +21,16 @@ Scope = Mapping[str, object]
 _DEFAULT = "DATABASE_URL"
 _VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
 _AUTHORITY = re.compile(r"(?P<scheme>[^:/]+://)(?P<user>[^@/?]*@)?(?P<rest>.*)", re.DOTALL)
+_STRAY_AT = re.compile(
+    r"[^/]+://[^:/]*:[^@]*@.*@", re.DOTALL
+)  # all after the first is shown as host or database
 _PLAIN_WORD = re.compile(r"[\w.-]+")
+# What PostgreSQL does not run inside a transaction.
+_ALONE = re.compile(
+    r"""\s*(?:vacuum\b | alter\s+system\b | (?:create|drop)\s+database\b | reindex\s+(?:database|system)\b
+       | (?:create|drop|reindex)\b.*\bconcurrently\b)""",
+    re.IGNORECASE | re.DOTALL | re.VERBOSE,
+)
 
 
 class Connections:
@@ -81,20 +90,14 @@ class Connections:
             self._last = self._engine(f"${_DEFAULT}")
         return self._last
 
-    def resolve_leading(self, sql: str, *scopes: Scope) -> tuple[object, str]:
-        """The connection for a line, and the line's SQL without the word that named it.
+    def names(self, word: str, *scopes: Scope) -> bool:
+        """Whether a word is an alias, or a variable that holds a connection.
 
         Args:
-            sql: SQL, with a URL, an alias or a connection's variable before it or not.
+            word: what was typed.
             scopes: the notebook's variables, the nearest scope first.
-
-        Raises:
-            NotebookError: there is no connection.
         """
-        word, *rest = sql.split(maxsplit=1)
-        if rest and (_is_url(word) or self._known(word, scopes) is not None):
-            return self.resolve(word, *scopes), rest[0]
-        return self.resolve(None, *scopes), sql
+        return word in self._aliases or is_held(word, *scopes)
 
     def close(self) -> None:
         """Close the engines that were made here."""
@@ -121,10 +124,10 @@ class Connections:
 
     def _known(self, word: str, scopes: tuple[Scope, ...]) -> object | None:
         """The connection in a variable, else the one behind an alias."""
-        for scope in scopes:
-            if word in scope and (found := _connection(scope[word])) is not None:
-                return self._engine_for(found) if _is_url(found) else found
-        return self._aliases.get(word)
+        found = _held(word, scopes)
+        if found is None:
+            return self._aliases.get(word)
+        return self._engine_for(found) if _is_url(found) else found
 
     def _engine(self, url: str) -> Engine:
         return self._engine_for(expanded(url, self._environ))
@@ -134,6 +137,8 @@ class Connections:
         from sqlalchemy import create_engine, make_url
         from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
+        if isinstance(text, str) and _STRAY_AT.match(text):
+            raise NotebookError("the URL's password holds an @: write it as %40, or use $PASSWORD")
         try:
             url = make_url(text)
             if url not in self._engines:
@@ -178,12 +183,36 @@ def expanded(url: str, environ: Mapping[str, str]) -> str:
     return parts["scheme"] + user + _VARIABLE.sub(value, parts["rest"])
 
 
+def is_held(word: str, *scopes: Scope) -> bool:
+    """Whether a variable holds a connection.
+
+    Args:
+        word: the variable's name.
+        scopes: the notebook's variables, the nearest scope first.
+    """
+    return _held(word, scopes) is not None
+
+
 def speaks_sqlalchemy(con: object) -> bool:
     """Whether a connection takes `text()`: an Engine, Connection, Session or scoped_session."""
     from sqlalchemy.engine import Connection, Engine
     from sqlalchemy.orm import Session, scoped_session
 
     return isinstance(con, Engine | Connection | Session | scoped_session)
+
+
+def outside_transactions(con: Any, sql: str, dialect: str) -> Any:
+    """The connection for a statement that changes data: in autocommit where a transaction would not do.
+
+    Args:
+        con: the connection.
+        sql: the statement.
+        dialect: SQLAlchemy's name of the dialect.
+    """
+    from sqlalchemy.engine import Engine
+
+    alone = dialect == "postgresql" and isinstance(con, Engine) and _ALONE.match(sql)
+    return con.execution_options(isolation_level="AUTOCOMMIT") if alone else con
 
 
 def driver_of(con: object) -> str:
@@ -212,6 +241,12 @@ def facts_of(con: Any) -> tuple[str, str]:
     except (SQLAlchemyError, UnsupportedSource):  # a Session that has one engine for each class
         return "session", ""
     return source.label, source.dialect_name
+
+
+def _held(word: str, scopes: tuple[Scope, ...]) -> object | None:
+    """The connection in a variable, or None."""
+    found = (_connection(scope[word]) for scope in scopes if word in scope)
+    return next((con for con in found if con is not None), None)
 
 
 def _connection(thing: Any) -> object | None:

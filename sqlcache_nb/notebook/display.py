@@ -22,18 +22,18 @@ _LONGEST_SQL = 60  # characters of a statement in the table of entries
 
 HELP = """\
 %%cachedsql [CON] [NAME <<] [options]      SQL below; :name is bound from the notebook's variables
-%cachedsql [options] [CON] SELECT ...      the same on one line: df = %cachedsql SELECT ...
+%cachedsql [CON] [options] SELECT ...      the same on one line: df = %cachedsql SELECT ...
 
 CON        a variable with an engine, connection or session, a URL, or an alias; without it the last one used
 NAME <<    keep the frame in this variable and show nothing
 --ttl AGE        answer from the cache up to this age: 30m, 1h, 7d, forever
 --refresh        ask the database again and replace what is stored
 --no-store       neither read nor write the cache
---name N         a name of yours for the result        --tag T   a label to list and clear by
+--name N         a name of yours for the entry         --tag T   a label to list and clear by
 --params DICT    take :name from this dict             --quiet   no line about where the result came from
 --write          let the statement change the database
 
-%cachedsql list                            what is stored
+%cachedsql list                            all entries
 %cachedsql info KEY                        everything about one entry; a key may be cut short
 %cachedsql clear --all                     delete; or --key, --name, --tag, --older-than 7d, --source
 %cachedsql stats                           how much is stored, how much time it saved
@@ -96,12 +96,13 @@ def entries_table(entries: DataFrame, now: datetime) -> DataFrame:
     return DataFrame(columns)
 
 
-def entry_text(entry: Entry, now: datetime) -> str:
+def entry_text(entry: Entry, now: datetime, default_ttl: float) -> str:
     """Everything about one entry, a fact a line.
 
     Args:
         entry: the facts.
         now: the time, with a zone.
+        default_ttl: seconds for entries that were stored without a ttl.
     """
     provenance = entry.provenance
     fetched = provenance.fetched_at
@@ -116,7 +117,7 @@ def entry_text(entry: Entry, now: datetime) -> str:
         "took": report.duration(provenance.elapsed),
         "shape": report.shape(provenance.rows, provenance.columns),
         "size": report.size(entry.bytes),
-        "fresh": report.fresh_while(entry),
+        "fresh": report.fresh_while(entry, default_ttl=default_ttl, now=now),
         "checksum": entry.checksum,
         "versions": ", ".join(f"{name} {version}" for name, version in provenance.versions.items()),
     }

@@ -1,8 +1,9 @@
 """What a person typed after the magic's name, read into one request.
 
 The cell form is a line of words: `[CON] [NAME << | NAME = <<]` and options, in any order. The line form
-is a verb where the whole line reads as one, and SQL everywhere else: options stand before its first word,
-and the rest is kept to the letter, because `--` begins a comment in SQL.
+is a verb where the whole line reads as one, and SQL everywhere else: options and the connection stand before
+its first word, and the rest is kept to the letter, because `--` begins a comment in SQL. What was meant as
+something else than SQL is refused and not shown: it may hold a password, and a database repeats what it gets.
 
 The options of a request are the fields of its dataclass: a field of type `bool` is a switch, one of type
 `tuple` may be given several times, every other takes one value.
@@ -11,18 +12,32 @@ The options of a request are the fields of its dataclass: a field of type `bool`
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import Field, dataclass, fields
 from keyword import iskeyword
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from sqlcache_nb.errors import NotebookError
-from sqlcache_nb.notebook.hints import did_you_mean
+from sqlcache_nb.errors import ConfigError, NotebookError
+from sqlcache_nb.freshness import parse_ttl
+from sqlcache_nb.notebook.hints import nearest
+from sqlcache_nb.notebook.lexer import tokens
 
 _WORD = re.compile(r"""(?:"[^"]*"|'[^']*'|\S)+""")
 _QUOTED = re.compile(r""""([^"]*)"|'([^']*)'""")
 _OPTION = re.compile(r"--?[A-Za-z]")
+_FLAG = re.compile(r"--?[\w-]+")
 _TARGET = re.compile(r"(.*?)=?<<")
+_PLAIN_WORD = re.compile(r"[\w.-]+")
+_ADDRESS = re.compile(r"://|\w(?://|:/)[^\s@]*:[^\s@]*@")  # a URL, perhaps mistyped
+_TIMES = frozenset({"ttl", "older_than"})
+
+# First words of SQL that look like verbs mistyped, or after which a statement may follow.
+_BEGIN_SQL = frozenset(
+    """analyze as begin call create deny desc describe disconnect exec execute explain export grant if insert
+    listen prepare profile replace revoke select show start summarize table trace unload values with""".split()
+)
+_STATEMENTS = frozenset("delete insert select update values with".split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,16 +82,17 @@ class CellRequest:
 
 @dataclass(frozen=True, slots=True)
 class LineQuery:
-    """`%cachedsql [options] SQL`.
+    """`%cachedsql [options] [CON] [options] SQL`.
 
     Args:
-        sql: everything after the options, to the letter; its first word may name the connection, which
-            only the notebook's variables can tell.
+        sql: everything after the options and the connection, to the letter.
         options: how the query is to be answered.
+        con: the word that names the connection; None for the last one used.
     """
 
     sql: str
     options: Options = Options()
+    con: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +173,8 @@ USAGE = {
 }
 """Each verb, and how it is written."""
 
+_LINE = "[CON] [options] SELECT ..."
+
 
 def parse_cell(line: str) -> CellRequest:
     """The request in the line of `%%cachedsql`.
@@ -179,21 +197,30 @@ def parse_cell(line: str) -> CellRequest:
     return CellRequest(words[0] if words else None, target, _query_options(values))
 
 
-def parse_line(line: str) -> LineQuery | Verb:
-    """The request in `%cachedsql ...`.
+def is_url(word: str) -> bool:
+    """Whether a word can only be a connection: a URL, or an environment variable that holds one.
 
-    A verb is taken only where the whole line reads as one; with an option after its verb (`clear --al`)
-    a line can mean nothing else, and what is wrong with it is an error.
+    Example:
+        >>> is_url("sqlite:///flights.db"), is_url("$DATABASE_URL"), is_url("flights")
+        (True, True, False)
+    """
+    return "://" in word or word.startswith("$")
+
+
+def parse_line(line: str, is_connection: Callable[[str], bool] = is_url) -> LineQuery | Verb:
+    """The request in `%cachedsql ...`.
 
     Args:
         line: what follows the magic's name.
+        is_connection: whether a word names a connection, which the notebook's variables tell.
 
     Raises:
-        NotebookError: an unknown option, an option without its value, options without SQL.
+        NotebookError: an unknown option, an option without its value or after the SQL, no SQL, or what
+            was meant as a verb or a URL and is not written as one.
 
     Example:
-        >>> parse_line("info ab12"), parse_line("info from tables").sql
-        (Info(key='ab12'), 'info from tables')
+        >>> parse_line("info ab12"), parse_line("--quiet select info from tables").sql
+        (Info(key='ab12'), 'select info from tables')
     """
     words = list(_words(line))
     if not words:
@@ -201,9 +228,18 @@ def parse_line(line: str) -> LineQuery | Verb:
     if verb := _parse_verb(words):
         return verb
     values, rest = _take_options(words, Options, leading=True)
+    con = _leading_connection(rest, is_connection)
+    if con is not None:
+        values, rest = _take_options(rest[1:], Options, leading=True, values=values)
     if not rest:
-        raise NotebookError("no SQL after the options: %cachedsql [options] SELECT ...")
-    return LineQuery(line[rest[0].start :].strip(), _query_options(values))
+        raise NotebookError(
+            f"no SQL after the {'options' if con is None else 'connection'}: %cachedsql {_LINE}"
+        )
+    if con is None:
+        _check_verb(rest)
+    sql = line[rest[0].start :].strip()
+    _check_sql(sql)
+    return LineQuery(sql, _query_options(values), con)
 
 
 def usage_hint(sql: str) -> str:
@@ -217,17 +253,61 @@ def usage_hint(sql: str) -> str:
     return f" (the verb is written: {USAGE[verb]})" if verb in USAGE else ""
 
 
+def _leading_connection(words: list[_Word], is_connection: Callable[[str], bool]) -> str | None:
+    """The connection's word with which the rest of a line begins, or None; alone it is a table's name."""
+    if not words:
+        return None
+    first, alone = words[0].text, len(words) == 1
+    if is_url(first) or (not alone and not words[0].quoted and is_connection(first)):
+        return first
+    # `gg select 1`: no connection perhaps, but nothing else can be meant
+    meant = not alone and _PLAIN_WORD.fullmatch(first) and words[1].text.lower() in _STATEMENTS
+    return first if meant and first.lower() not in _BEGIN_SQL | USAGE.keys() else None
+
+
+def _check_verb(words: list[_Word]) -> None:
+    """Refuse a line that begins with a verb, or nearly one, and does not read as it."""
+    first = words[0].text.lower()
+    if words[0].quoted or first in _BEGIN_SQL:
+        return
+    if first in USAGE:
+        raise NotebookError(f"{first} is written: %cachedsql {USAGE[first]}")
+    if verb := nearest(first, USAGE, likeness=0.75):
+        table = "" if len(words) > 1 else "; a table of that name stands after its connection"
+        raise NotebookError(f"did you mean the verb {verb}? It is written: %cachedsql {USAGE[verb]}{table}")
+
+
+def _check_sql(sql: str) -> None:
+    """Refuse SQL that ends with an option, or that holds a URL outside of quotes and comments."""
+    pieces = list(tokens(sql))
+    for piece in pieces:
+        flag = _FLAG.match(piece.text) if piece.is_comment else None
+        if flag and flag[0] in _flags(Options):
+            raise NotebookError(
+                f"options stand before the SQL, where {flag[0]} would be a comment: %cachedsql {_LINE}"
+            )
+    if _ADDRESS.search(
+        "".join(" " if each.is_comment or each.kind == "quoted" else each.text for each in pieces)
+    ):
+        raise NotebookError(
+            "a database URL stands before the SQL, %cachedsql URL SELECT ..., or gets a short name: "
+            f"%cachedsql {USAGE['connect']}"
+        )
+
+
 class _Word(NamedTuple):
     text: str
     start: int
     quoted: bool
+    open: bool  # a quote in it has no end
 
 
 def _words(line: str) -> Iterator[_Word]:
     """The words of a line; quotes hold one together, and a lone quote is a letter (passwords have them)."""
     for match in _WORD.finditer(line):
         text = _QUOTED.sub(lambda quoted: quoted[1] or quoted[2] or "", match[0])
-        yield _Word(text, match.start(), text != match[0])
+        is_open = not {"'", '"'}.isdisjoint(_QUOTED.sub("", match[0]))
+        yield _Word(text, match.start(), text != match[0], is_open)
 
 
 def _parse_verb(words: list[_Word]) -> Verb | None:
@@ -266,7 +346,11 @@ def _verb_with_options(verb: str, words: list[_Word]) -> Clear:
 
 
 def _take_options(
-    words: Iterable[_Word], form: type[Options | Clear], *, leading: bool = False
+    words: Iterable[_Word],
+    form: type[Options | Clear],
+    *,
+    leading: bool = False,
+    values: Mapping[str, Any] = MappingProxyType({}),
 ) -> tuple[dict[str, Any], list[_Word]]:
     """The options among the words as fields of `form`, and the other words.
 
@@ -274,9 +358,10 @@ def _take_options(
         words: the words.
         form: the dataclass whose fields the options are.
         leading: whether options end at the first other word.
+        values: options that were given before.
     """
-    flags = {"--" + field.name.replace("_", "-"): field for field in fields(form)}
-    values: dict[str, Any] = {}
+    flags = _flags(form)
+    values = dict(values)
     rest: list[_Word] = []
     queue = iter(words)
     for word in queue:
@@ -288,24 +373,33 @@ def _take_options(
         flag, equals, value = word.text.partition("=")
         if flag not in flags:
             raise NotebookError(_unknown(flag, flags))
-        _set(values, flags[flag], flag, value if equals else None, queue)
+        _set(values, flags[flag], flag, word._replace(text=value) if equals else None, queue)
     return values, [*rest, *queue]
 
 
+def _flags(form: type[Options | Clear]) -> dict[str, Field[Any]]:
+    """The fields of `form` by the options as they are typed."""
+    return {"--" + field.name.replace("_", "-"): field for field in fields(form)}
+
+
 def _set(
-    values: dict[str, Any], option: Field[Any], flag: str, value: str | None, queue: Iterator[_Word]
+    values: dict[str, Any], option: Field[Any], flag: str, word: _Word | None, queue: Iterator[_Word]
 ) -> None:
     """Put one option into `values`, with its value from the word itself or from the next one."""
     if isinstance(option.default, bool):
-        if value is not None:
+        if word is not None:
             raise NotebookError(f"{flag} is a switch and takes no value")
         values[option.name] = True
         return
-    if value is None:
-        following = next(queue, None)
-        if following is None or (_OPTION.match(following.text) and not following.quoted):
+    if word is None:
+        word = next(queue, None)
+        if word is None or (_OPTION.match(word.text) and not word.quoted):
             raise NotebookError(f"{flag} needs a value: {flag} {option.name.upper()}")
-        value = following.text
+    if word.open:
+        raise NotebookError(f"{flag}: a quote is not closed")
+    value = word.text
+    if option.name in _TIMES:
+        _check_time(flag, value)
     if isinstance(option.default, tuple):
         values[option.name] = (*values.get(option.name, ()), value)
     elif option.name in values:
@@ -314,9 +408,25 @@ def _set(
         values[option.name] = value
 
 
+def _check_time(flag: str, value: str) -> None:
+    try:
+        parse_ttl(value)
+    except ConfigError:
+        fault = f'{flag} takes a time: "90s", "5m", "1h", "7d", "2w" or "forever"'
+    else:
+        return
+    raise NotebookError(fault)
+
+
 def _unknown(flag: str, flags: Iterable[str]) -> str:
-    proposal = did_you_mean(flag, flags) or f" (known: {', '.join(flags)})"
-    return f"unknown option {flag}{proposal}"
+    if flag in {"--help", "-h"}:
+        return "%cachedsql help shows the options and the verbs"
+    # The dashes are no likeness, and what follows a flag's own letters is not to be shown.
+    near = nearest(flag.lstrip("-"), [known.lstrip("-") for known in flags])
+    told = flag if _FLAG.fullmatch(flag) else ""
+    return f"unknown option {told}".rstrip() + (
+        f" (did you mean --{near}?)" if near else f" (known: {', '.join(flags)})"
+    )
 
 
 def _query_options(values: dict[str, Any]) -> Options:
@@ -331,7 +441,7 @@ def _split_target(words: list[str]) -> tuple[list[str], str | None]:
     if not any("<<" in word for word in words):
         return words, None
     *words, tail = words
-    while words and not _names_target(tail):
+    while words and not tail.strip("=<"):
         tail = words.pop() + tail
     if not _names_target(tail):
         raise NotebookError("<< stands last and after the name of a variable: [CON] NAME <<")

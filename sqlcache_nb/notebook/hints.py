@@ -17,5 +17,20 @@ def did_you_mean(word: str, names: Iterable[str]) -> str:
         >>> did_you_mean("--refesh", ["--ttl", "--refresh"])
         ' (did you mean --refresh?)'
     """
-    near = get_close_matches(word, sorted(set(names)), n=1)
-    return f" (did you mean {near[0]}?)" if near else ""
+    near = nearest(word, names)
+    return f" (did you mean {near}?)" if near else ""
+
+
+def nearest(word: str, names: Iterable[str], likeness: float = 0.6) -> str | None:
+    """The name nearest to a word, or None where all are too far.
+
+    Args:
+        word: what was typed.
+        names: what could have been typed.
+        likeness: of 1, how much the two have in common at least.
+
+    Example:
+        >>> nearest("lst", ["list", "info"])
+        'list'
+    """
+    return next(iter(get_close_matches(word, sorted(set(names)), n=1, cutoff=likeness)), None)

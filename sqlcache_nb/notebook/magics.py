@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, assert_never
 
 from IPython.core.magic import (
@@ -15,11 +15,12 @@ from IPython.core.magic import (
     needs_local_scope,
     no_var_expand,
 )
-from traitlets import Bool, Float, TraitError, Unicode, Union, observe, validate
+from traitlets import Bool, Float, Instance, TraitError, Unicode, Union, observe, validate
 
-from sqlcache_nb import report
+from sqlcache_nb import config, report
 from sqlcache_nb.errors import (
     ConfigError,
+    EntryNotFound,
     NotCachedWarning,
     NotebookError,
     SqlcacheError,
@@ -29,9 +30,10 @@ from sqlcache_nb.freshness import parse_ttl
 from sqlcache_nb.guard import Kind, kind_of
 from sqlcache_nb.notebook import grammar
 from sqlcache_nb.notebook.binding import bind
-from sqlcache_nb.notebook.connections import Connections, Scope, facts_of
+from sqlcache_nb.notebook.connections import Connections, Scope, facts_of, is_held, outside_transactions
 from sqlcache_nb.notebook.display import HELP, entries_table, entry_text, show, stats_text
-from sqlcache_nb.notebook.faults import message_of
+from sqlcache_nb.notebook.faults import Interrupted, is_interrupt, message_of
+from sqlcache_nb.notebook.lexer import tokens
 from sqlcache_nb.notebook.lines import LineHandler
 from sqlcache_nb.notebook.parameters import look_up, look_up_in, scan
 from sqlcache_nb.redaction import redact
@@ -43,16 +45,18 @@ if TYPE_CHECKING:
 
 Scopes = tuple[Scope, ...]
 
+_TRANSACTIONS = frozenset({"begin", "commit", "end", "release", "rollback", "savepoint"})
+
 
 @magics_class
 class CachedSQLMagics(Magics):
     """The magic's settings, for `%config CachedSQLMagics`, and what it remembers."""
 
     ttl = Union(
-        [Unicode(), Float()],
+        [Unicode(), Float(), Instance(timedelta)],
         default_value=None,
         allow_none=True,
-        help='Age up to which results are fresh that were stored without a ttl: "1h", "7d", "forever", seconds.',
+        help='Age up to which results are fresh that were stored without a ttl: "1h", "forever", seconds, a timedelta.',
     ).tag(config=True)
     quiet = Bool(default_value=False, help="Show no line about where a result came from.").tag(config=True)
 
@@ -84,14 +88,14 @@ class CachedSQLMagics(Magics):
           --ttl AGE      answer from the cache up to this age: 30m, 1h, 7d, forever
           --refresh      ask the database again, and replace what is stored
           --no-store     neither read nor write the cache
-          --name N       a name of yours for the result
+          --name N       a name of yours for the entry
           --tag T        a label to list and clear by
           --params DICT  take :name from the dict in this variable, and from nowhere else
           --quiet        show no line about where the result came from
           --write        let the statement change the database; it is committed, nothing is cached
 
-        On one line, options stand before CON and the SQL:
-          df = %cachedsql --ttl 1h SELECT ...
+        On one line, CON and options stand before the SQL:
+          df = %cachedsql CON --ttl 1h SELECT ...
 
         Verbs:
           %cachedsql list | info KEY | stats | help
@@ -105,10 +109,17 @@ class CachedSQLMagics(Magics):
             if cell is None:
                 return self._answer_line(line, scopes)
             return self._answer_cell(line, cell.strip(), scopes)
+        except KeyboardInterrupt as interrupt:
+            failure: BaseException = Interrupted(str(interrupt) or "interrupted")
+        except NotebookError as fault:  # it shows nothing that could hold a secret
+            failure = NotebookError(str(fault))
+        except EntryNotFound as fault:
+            told = redact(str(fault)).removesuffix(": list what is stored")
+            failure = NotebookError(f"{told}: see %cachedsql list")
         except SqlcacheError as fault:
-            sentence = redact(str(fault))
+            failure = NotebookError(redact(str(fault)))
         # A new error, raised outside of `except`: nothing of ours or of the driver's hangs on it.
-        raise NotebookError(sentence)
+        raise failure
 
     def close(self) -> None:
         """Close the engines and the cache that were made here, and show no more lines."""
@@ -151,6 +162,8 @@ class CachedSQLMagics(Magics):
         request = grammar.parse_cell(line)
         if not sql:
             raise NotebookError("no SQL below the first line")
+        if request.target is not None and is_held(request.target, *scopes):
+            raise NotebookError(f"{request.target} holds a connection: take another name for the frame")
         con = self._connections.resolve(request.con, *scopes)
         frame = self._query(sql, con, request.options, scopes, target=request.target)
         if request.target is None:
@@ -159,11 +172,11 @@ class CachedSQLMagics(Magics):
         return None
 
     def _answer_line(self, line: str, scopes: Scopes) -> DataFrame | None:
-        request = grammar.parse_line(line)
+        request = grammar.parse_line(line, lambda word: self._connections.names(word, *scopes))
         if not isinstance(request, grammar.LineQuery):
             return self._answer_verb(request, scopes)
-        con, sql = self._connections.resolve_leading(request.sql, *scopes)
-        return self._query(sql, con, request.options, scopes)
+        con = self._connections.resolve(request.con, *scopes)
+        return self._query(request.sql, con, request.options, scopes)
 
     def _query(
         self, sql: str, con: Any, options: grammar.Options, scopes: Scopes, *, target: str | None = None
@@ -171,6 +184,8 @@ class CachedSQLMagics(Magics):
         """The frame that answers the SQL; None after a write."""
         source, dialect = facts_of(con)
         kind = kind_of(sql, dialect)
+        if kind is not Kind.QUERY:
+            _check_rows(sql, dialect)
         _check_kind(kind, options, target)
         statement = scan(sql, dialect)
         if options.params is None:
@@ -179,8 +194,9 @@ class CachedSQLMagics(Magics):
             values = look_up_in(options.params, statement.names, *scopes)
         question = bind(statement, values, con, dialect)
         cache = self._cache()
-        with _database_faults_in_words(source, sql), self._warnings_in_words():
+        with _faults_in_words(source, sql, values, options), self._warnings_in_words():
             if options.write:
+                con = outside_transactions(con, sql, dialect)
                 rows = cache.execute(question.sql, con, question.params)
                 self._show(report.written(rows, source), options)
                 return None
@@ -203,7 +219,7 @@ class CachedSQLMagics(Magics):
             case grammar.List():
                 return entries_table(self._cache().entries(), _now())
             case grammar.Info(key):
-                show(entry_text(self._cache().find(key), _now()))
+                show(entry_text(self._cache().find(key), _now(), self._default_ttl()))
             case grammar.Stats():
                 show(stats_text(self._cache().stats()))
             case grammar.Clear():
@@ -217,13 +233,17 @@ class CachedSQLMagics(Magics):
                 assert_never(verb)
         return None
 
+    def _default_ttl(self) -> float:
+        """Seconds for entries that were stored without a ttl, as `_cache` has them."""
+        return config.load().ttl if self.ttl is None else parse_ttl(self.ttl)
+
     def _clear(self, verb: grammar.Clear) -> str:
         cache = self._cache()
         if not verb.all and not verb.filters:
             stats = cache.stats()
             return report.nothing_cleared(stats.entries, stats.bytes, stats.elapsed, stats.sources)
         removed = cache.clear(**verb.filters)
-        return report.removed(removed.entries, removed.bytes)
+        return report.removed(removed.entries, removed.bytes, all_of_them=verb.all)
 
     def _show(self, text: str, options: grammar.Options) -> None:
         if not (self.quiet or options.quiet):
@@ -263,15 +283,32 @@ def _check_kind(kind: Kind, options: grammar.Options, target: str | None) -> Non
         raise NotebookError(f"a write has no result that {target} could hold: leave {target} << out")
 
 
+def _check_rows(sql: str, dialect: str) -> None:
+    """Refuse what no rows can come back from."""
+    code = [
+        piece.text.lower() for piece in tokens(sql, dialect) if piece.kind != "space" and piece.text != ";"
+    ]
+    if not code:
+        raise NotebookError("no rows come back: nothing to show")
+    is_block = len(code) > 3 or code[1:][-1:] == ["end"]  # BEGIN work(); END is no transaction
+    if code[0] in _TRANSACTIONS and not is_block:
+        raise NotebookError("no rows come back: nothing to show; --write commits each statement by itself")
+
+
 @contextmanager
-def _database_faults_in_words(source: str, sql: str) -> Iterator[None]:
+def _faults_in_words(
+    source: str, sql: str, values: Mapping[str, object], options: grammar.Options
+) -> Iterator[None]:
     """What the database, its driver or pandas raise as `NotebookError`, without what they put around it."""
     try:
         yield
     except SqlcacheError:
         raise
-    except Exception as error:  # noqa: BLE001  # drivers have trees of errors of their own
-        raise NotebookError(f"{message_of(error, source)}{grammar.usage_hint(sql)}") from None
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  # drivers have trees of their own
+        if is_interrupt(error):
+            kept = "" if options.write else "; nothing stored"  # a commit may have been under way
+            raise Interrupted(f"interrupted: {source} did not finish{kept}") from None
+        raise NotebookError(f"{message_of(error, source, values)}{grammar.usage_hint(sql)}") from None
 
 
 def _now() -> datetime:

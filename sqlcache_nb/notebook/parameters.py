@@ -8,14 +8,14 @@ error. What is not sure to be a parameter goes to the database as it was typed, 
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, MappingView, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType, ModuleType
-from typing import Any, NamedTuple
+from typing import Any, cast
 
 from sqlcache_nb.errors import NotebookError
 from sqlcache_nb.notebook.hints import did_you_mean
+from sqlcache_nb.notebook.lexer import Token, tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +63,15 @@ class Statement:
             values: the parameters' values, as `plain` makes them.
 
         Raises:
-            NotebookError: a list that stands after IN here and elsewhere there.
+            NotebookError: a list that stands after IN here and elsewhere there, or what is no list
+                after IN.
         """
-        placed = [p for p in self.pieces if isinstance(p, Parameter) and isinstance(values[p.name], list)]
+        parameters = [p for p in self.pieces if isinstance(p, Parameter)]
+        for p in parameters:
+            value = values[p.name]
+            if p.operator and (isinstance(value, Mapping) or not (p.before or isinstance(value, list))):
+                raise NotebookError(f":{p.name} is {a_or_an(value)}: IN takes a list")
+        placed = [p for p in parameters if isinstance(values[p.name], list)]
         after_in = frozenset(p.name for p in placed if p.operator)
         if mixed := sorted(p.name for p in placed if not p.operator and p.name in after_in):
             raise NotebookError(
@@ -126,37 +132,43 @@ def scan(sql: str, dialect: str = "") -> Statement:
         >>> scan("select ':no', v:field, :yes::int where t > '12:30' and n in (:many)").names
         ('yes', 'many')
     """
-    tokens = list(_tokens(sql, dialect))
-    significant = [index for index, token in enumerate(tokens) if token.kind != "space"]
+    reader = _Reader()
+    read = [reader.judged(token) for token in tokens(sql, dialect)]
+    significant = [index for index, token in enumerate(read) if token.kind != "space"]
     pieces: list[str | Parameter] = []
     done = 0
     for place, index in enumerate(significant):
-        if tokens[index].kind == "parameter":
-            start, first, last = _comparison(tokens, significant, place)
+        if read[index].kind == "parameter":
+            start, first, last = _comparison(read, significant, place)
             parameter = Parameter(
-                name=tokens[index].text[1:],
-                operator=_join(tokens[start:first]),
-                before=_join(tokens[first:index]),
-                after=_join(tokens[index + 1 : last + 1]),
+                name=read[index].text[1:],
+                operator=_join(read[start:first]),
+                before=_join(read[first:index]),
+                after=_join(read[index + 1 : last + 1]),
             )
-            pieces += [_join(tokens[done:start]), parameter]
+            pieces += [_join(read[done:start]), parameter]
             done = last + 1
-    return Statement((*pieces, _join(tokens[done:])))
+    return Statement((*pieces, _join(read[done:])))
 
 
-def look_up(names: Sequence[str], *scopes: Mapping[str, object]) -> dict[str, object]:
+def look_up(
+    names: Sequence[str],
+    *scopes: Mapping[str, object],
+    remedy: str = ": set it, or give --params",
+) -> dict[str, object]:
     """The values of parameters among a notebook's variables.
 
     Args:
         names: the parameters' names.
         scopes: variables, the nearest scope first. Modules, classes and anything that can be called
             are not values, whatever their names.
+        remedy: the end of the sentence about a name that is not defined.
 
     Returns:
         Each name's value, as `plain` makes it.
 
     Raises:
-        NotebookError: a name that no scope has; no value is shown.
+        NotebookError: a name that no scope has, or what no database takes; no value is shown.
 
     Example:
         >>> look_up(["carrier"], {"carrier": "UA", "print": print})
@@ -168,7 +180,13 @@ def look_up(names: Sequence[str], *scopes: Mapping[str, object]) -> dict[str, ob
         if scope is None or not is_value(scope[name]):
             known = {known for scope in scopes for known, value in scope.items() if _offered(known, value)}
             fault = "not defined" if scope is None else _kind(scope[name])
-            raise NotebookError(f":{name} is {fault}{did_you_mean(name, known - {name})}")
+            raise NotebookError(
+                f":{name} is {fault}{did_you_mean(name, known - {name})}{remedy if scope is None else ''}"
+            )
+        if isinstance(scope[name], Iterator | MappingView):
+            raise NotebookError(f":{name} is {a_or_an(scope[name])}: give a list")
+        if type(scope[name]).__name__ == "DataFrame":
+            raise NotebookError(f":{name} is a DataFrame: give one of its columns")
         found[name] = plain(scope[name])
     return found
 
@@ -194,11 +212,19 @@ def look_up_in(variable: str, names: Sequence[str], *scopes: Mapping[str, object
         raise NotebookError(f"--params {variable}: not defined{did_you_mean(variable, known)}")
     given = scope[variable]
     if not isinstance(given, Mapping):
-        raise NotebookError(f"--params {variable}: a dict is needed, not a {type(given).__name__}")
-    try:
-        return look_up(names, given)
-    except NotebookError as fault:
-        raise NotebookError(f"{fault} in --params {variable}") from None
+        raise NotebookError(f"--params {variable}: a dict is needed, not {a_or_an(given)}")
+    return look_up(names, given, remedy=f" in --params {variable}")
+
+
+def a_or_an(value: object) -> str:
+    """What a value is, for a sentence.
+
+    Example:
+        >>> a_or_an(5), a_or_an("text")
+        ('an int', 'a str')
+    """
+    name = type(value).__name__
+    return f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"
 
 
 def is_value(thing: object) -> bool:
@@ -224,7 +250,8 @@ def plain(value: object) -> object:
     if isinstance(value, list | tuple | range):
         return list(map(_plain_scalar, value))
     if _is_scientific(value) and getattr(value, "ndim", 0) == 1 and hasattr(value, "tolist"):
-        return list(map(_plain_scalar, value.tolist()))
+        # not tolist(), which makes numbers of datetime64[ns]
+        return list(map(_plain_scalar, cast("Iterable[object]", value)))
     return _plain_scalar(value)
 
 
@@ -237,11 +264,25 @@ def _plain_scalar(value: Any) -> object:
     """Python's scalar for one of numpy or pandas, where it says exactly the same."""
     if not _is_scientific(value):
         return value
-    if type(value).__name__ == "Timestamp":
-        return value if value.nanosecond else value.to_pydatetime()
+    match type(value).__name__:
+        case "Timestamp":
+            return value if value.nanosecond else value.to_pydatetime()
+        case "Timedelta":
+            return value if value.nanoseconds else value.to_pytimedelta()
+        case "datetime64" | "timedelta64" as kind:
+            return _plain_time(value, kind)
     if hasattr(value, "dtype") and value.dtype.kind in "biufSU" and not getattr(value, "shape", ()):
         return value.item()
     return value
+
+
+def _plain_time(value: Any, kind: str) -> object:
+    """Python's date, datetime or timedelta for numpy's, where it has one as exact; NaT stays."""
+    item = value.item()
+    if value.dtype.name == f"{kind}[ns]":  # of which numpy makes a number
+        in_microseconds = value.astype(f"{kind}[us]")
+        item = in_microseconds.item() if in_microseconds == value else None
+    return value if item is None or isinstance(item, int) else item
 
 
 def _order(value: object) -> tuple[str, Any]:
@@ -261,19 +302,6 @@ def _kind(thing: object) -> str:
     return "a class, not a value" if isinstance(thing, type) else "a function, not a value"
 
 
-class _Token(NamedTuple):
-    kind: str  # space, word, quoted, parameter or symbol
-    text: str
-
-
-# Databases whose strings know backslash escapes; in the others '\' is a whole string.
-_BACKSLASHES = frozenset(
-    {"mysql", "mariadb", "bigquery", "databricks", "spark", "hive", "snowflake", "clickhouse"}
-)
-_HASH_COMMENTS = frozenset({"mysql", "mariadb", "bigquery"})
-_FLAT_COMMENTS = frozenset({"sqlite", "duckdb", "mysql", "mariadb", "oracle", "snowflake", "bigquery"})
-_BRACKETED_NAMES = frozenset({"sqlite", "mssql"})
-
 # Words after which an operand follows: here a colon in brackets or braces cannot part two sides.
 _PREFIXES = frozenset(
     "and any all between by case distinct else from if ilike in interval is like limit not offset on or "
@@ -281,75 +309,16 @@ _PREFIXES = frozenset(
 )
 _OPENING = {"(": ")", "[": "]", "{": "}"}
 
-_SPACE = re.compile(r"\s+")
-_DASHES = re.compile(r"--[^\n]*")
-_DASHES_AND_SPACE = re.compile(r"--(?=\s|$)[^\n]*")
-_HASH = re.compile(r"#[^\n]*")
-_FLAT_COMMENT = re.compile(r"/\*.*?(?:\*/|\Z)", re.DOTALL)
-_COMMENT_EDGE = re.compile(r"/\*|\*/")
-_STRING = re.compile(r"'(?:[^']|'')*(?:'|\Z)")
-_ESCAPED_STRING = re.compile(r"'(?:[^'\\]|''|\\.)*(?:'|\\?\Z)", re.DOTALL)
-_E_STRING = re.compile(r"[eE]'(?:[^'\\]|''|\\.)*(?:'|\\?\Z)", re.DOTALL)
-_NAME = re.compile(r'"(?:[^"]|"")*(?:"|\Z)')
-_ESCAPED_NAME = re.compile(r'"(?:[^"\\]|""|\\.)*(?:"|\\?\Z)', re.DOTALL)
-_BACKTICKS = re.compile(r"`(?:[^`]|``)*`")
-_DOLLARS = re.compile(r"(\$(?:[^\W\d]\w*)?\$).*?\1", re.DOTALL)
-_BRACKETS = re.compile(r"\[(?!:[^\W\d])(?:[^\]]|\]\])*\]")
-_COLONS = re.compile(r":=|::+")
-_PARAMETER = re.compile(r":[^\W\d]\w*(?![\w$])")
-_WORD = re.compile(r"\w[\w$]*")
-_SYMBOL = re.compile(r".", re.DOTALL)
-
-
-def _lexemes(dialect: str) -> tuple[tuple[str, re.Pattern[str]], ...]:
-    """What a dialect's SQL is made of, in the order in which it is tried."""
-    backslashes = dialect in _BACKSLASHES
-    mysql = dialect in {"mysql", "mariadb"}
-    lexemes = [
-        ("space", _SPACE),
-        ("space", _DASHES_AND_SPACE if mysql else _DASHES),
-        ("space", _HASH) if dialect in _HASH_COMMENTS else None,
-        ("space", _FLAT_COMMENT) if dialect in _FLAT_COMMENTS else None,
-        ("quoted", _ESCAPED_STRING if backslashes else _STRING),
-        ("quoted", _E_STRING),
-        ("quoted", _ESCAPED_NAME if backslashes else _NAME),
-        ("quoted", _BACKTICKS),
-        ("quoted", _DOLLARS),
-        ("quoted", _BRACKETS) if dialect in _BRACKETED_NAMES else None,
-        ("word", _WORD),
-        ("symbol", _COLONS),
-        ("parameter", _PARAMETER),
-        ("symbol", _SYMBOL),
-    ]
-    return tuple(lexeme for lexeme in lexemes if lexeme is not None)
-
-
-def _tokens(sql: str, dialect: str) -> Iterator[_Token]:
-    """The SQL in pieces, with no letter lost; only what is surely a parameter is called one."""
-    lexemes = _lexemes(dialect)
-    nested = dialect not in _FLAT_COMMENTS
-    reader = _Reader()
-    position = 0
-    while position < len(sql):
-        if nested and sql.startswith("/*", position):
-            kind, end = "space", _end_of_comment(sql, position)
-        else:
-            matches = ((kind, pattern.match(sql, position)) for kind, pattern in lexemes)
-            kind, end = next((kind, match.end()) for kind, match in matches if match)
-        token = reader.judged(_Token(kind, sql[position:end]))
-        yield token
-        position = end
-
 
 class _Reader:
     """Remembers what was read as far as the next colon's meaning depends on it."""
 
     def __init__(self) -> None:
         self._open: list[str] = []  # the brackets around, by their closing letters
-        self._adjacent = _Token("space", "")  # the token right before
-        self._last = _Token("symbol", "")  # the last one that is no space
+        self._adjacent = Token("space", "")  # the token right before
+        self._last = Token("symbol", "")  # the last one that is no space
 
-    def judged(self, token: _Token) -> _Token:
+    def judged(self, token: Token) -> Token:
         """The token, called a word where it only looks like a parameter."""
         if token.kind == "parameter":
             token = self._judged_colon(token)
@@ -362,7 +331,7 @@ class _Reader:
             self._last = token
         return token
 
-    def _judged_colon(self, token: _Token) -> _Token:
+    def _judged_colon(self, token: Token) -> Token:
         before = self._adjacent
         if before.text == "[":
             raise NotebookError(
@@ -379,22 +348,12 @@ class _Reader:
         return _is_operand(last) and not (last.kind == "word" and last.text.lower() in _PREFIXES)
 
 
-def _is_operand(token: _Token) -> bool:
+def _is_operand(token: Token) -> bool:
     """Whether a value, a name or a bracketed expression ends with the token."""
     return token.kind in {"word", "quoted", "parameter"} or token.text in {")", "]", "}"}
 
 
-def _end_of_comment(sql: str, start: int) -> int:
-    """Where a comment ends that may hold others."""
-    depth = 0
-    for edge in _COMMENT_EDGE.finditer(sql, start):
-        depth += 1 if edge[0] == "/*" else -1
-        if depth == 0:
-            return edge.end()
-    return len(sql)
-
-
-def _comparison(tokens: Sequence[_Token], significant: Sequence[int], place: int) -> tuple[int, int, int]:
+def _comparison(tokens: Sequence[Token], significant: Sequence[int], place: int) -> tuple[int, int, int]:
     """Where the `[NOT] IN` before a parameter begins, where its own part begins, and where that ends.
 
     Without an IN of which it is the whole right side, all three are the parameter itself.
@@ -414,5 +373,5 @@ def _comparison(tokens: Sequence[_Token], significant: Sequence[int], place: int
     return significant[place + start], significant[place + first], significant[place + last]
 
 
-def _join(tokens: Sequence[_Token]) -> str:
+def _join(tokens: Sequence[Token]) -> str:
     return "".join(token.text for token in tokens)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -17,7 +17,13 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
 from sqlcache_nb.errors import NotebookError
-from sqlcache_nb.notebook.connections import Connections, expanded, facts_of
+from sqlcache_nb.notebook.connections import (
+    Connections,
+    expanded,
+    facts_of,
+    is_held,
+    outside_transactions,
+)
 
 
 @pytest.fixture
@@ -84,13 +90,51 @@ def test_the_nearest_scope_wins(connections: Connections, engine: Engine) -> Non
         assert connections.resolve("db", {"db": raw}, {"db": engine}) is raw
 
 
-def test_the_word_before_the_sql_of_a_line(connections: Connections, engine: Engine) -> None:
-    scope = {"db": engine, "SELECT": 1}
-    assert connections.resolve_leading("db SELECT  1", scope) == (engine, "SELECT  1")
-    assert connections.resolve_leading("SELECT 1", scope) == (engine, "SELECT 1")
-    assert connections.resolve_leading("db", scope) == (engine, "db")  # a table's name
-    con, sql = connections.resolve_leading("sqlite:///flights.db SELECT 1", scope)
-    assert (facts_of(con)[0], sql) == ("flights.db", "SELECT 1")
+def test_words_that_name_a_connection(connections: Connections, engine: Engine) -> None:
+    scope = {"db": engine, "url": "sqlite:///flights.db", "SELECT": 1, "frame": pd.DataFrame()}
+    connections.connect("alias", "sqlite:///flights.db")
+    assert all(connections.names(word, scope) for word in ("db", "url", "alias"))
+    assert not any(connections.names(word, scope) for word in ("SELECT", "frame", "other"))
+    assert is_held("db", scope)
+    assert not is_held("alias", scope)
+
+
+@pytest.mark.parametrize("password", ["p@SECRET", "p@SEC/RET", "p@SEC?RET", "p/a@SECRET", "p@@SECRET"])
+def test_an_at_in_a_typed_password(connections: Connections, password: str) -> None:
+    url = f"postgresql://alice:{password}@127.0.0.1/x"
+    acts: list[Callable[[], object]] = [
+        lambda: connections.connect("zz", url),
+        lambda: connections.resolve("db", {"db": url}),
+        lambda: Connections({"DATABASE_URL": url}).resolve(None),
+    ]
+    for act in acts:
+        with pytest.raises(NotebookError, match="write it as %40, or use") as fault:
+            act()
+        assert "SEC" not in str(fault.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "sqlite:////data/a@b@c.db",
+        "postgresql://alice@corp:pw@host/x",
+        "postgresql://alice@host/x?application_name=a@b",
+    ],
+)
+def test_an_at_where_it_may_stand(connections: Connections, url: str) -> None:
+    pytest.importorskip("psycopg")
+    assert connections.resolve(url.replace("postgresql:", "postgresql+psycopg:"))
+
+
+def test_what_runs_in_no_transaction(connections: Connections, engine: Engine) -> None:
+    pytest.importorskip("psycopg")
+    server = connections.resolve("postgresql+psycopg://ann@host/db")
+    for sql in ("VACUUM orders", "CREATE INDEX CONCURRENTLY i ON t (a)", "drop database d"):
+        assert outside_transactions(server, sql, "postgresql").get_execution_options() == {
+            "isolation_level": "AUTOCOMMIT"
+        }
+    assert outside_transactions(server, "DELETE FROM vacuum", "postgresql") is server
+    assert outside_transactions(engine, "VACUUM", "sqlite") is engine
 
 
 @pytest.mark.parametrize(

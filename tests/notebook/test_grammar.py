@@ -100,6 +100,10 @@ def test_options_may_part_the_name_from_its_arrow() -> None:
         ("<<", "<< stands last"),
         ("2out <<", "<< stands last"),
         ("class <<", "<< stands last"),
+        ("db class <<", "<< stands last"),
+        ("db 2out <<", "<< stands last"),
+        ("--name it's", "--name: a quote is not closed"),
+        ("--name='it", "--name: a quote is not closed"),
         ("db out << SELECT 1", "<< stands last"),
     ],
 )
@@ -145,20 +149,16 @@ def test_verbs(line: str, verb: object) -> None:
         "SELECT 1",
         "EXPLAIN SELECT 1",
         "SHOW TABLES",
-        "LIST",  # verbs are written small
-        "list @stage",
-        "list;",
-        "list -- a comment",
-        "clear cache",
-        "help 'select'",
-        "info",
-        "info a b",
-        "stats x",
-        "connect db",
+        "START TRANSACTION",  # near stats
+        "LISTEN channel",
+        "DISCONNECT all",
         '"list"',
         "flights",
         "SELECT 1 -- not --refresh",
-        "SELECT '--ttl 1h', \"a  b\" --quiet",
+        "SELECT 1 --the end",
+        "SELECT '--ttl 1h', \"a  b\" /* --quiet */",
+        "SELECT 'http://a' -- see http://b",
+        "SELECT a//b, c::int",
         "-- a comment",
     ],
 )
@@ -166,9 +166,66 @@ def test_the_rest_is_sql_to_the_letter(sql: str) -> None:
     assert parse_line(sql) == LineQuery(sql)
 
 
-def test_options_of_a_line_stand_before_its_sql() -> None:
-    request = parse_line("--ttl 1h --quiet  SELECT a  --refresh")
-    assert request == LineQuery("SELECT a  --refresh", Options(ttl="1h", quiet=True))
+@pytest.mark.parametrize("options", ["--ttl 1h --quiet db", "--ttl 1h db --quiet", "db --ttl=1h --quiet"])
+def test_options_and_the_connection_of_a_line_stand_before_its_sql(options: str) -> None:
+    request = parse_line(f"{options}  SELECT a  -- all", lambda word: word == "db")
+    assert request == LineQuery("SELECT a  -- all", Options(ttl="1h", quiet=True), "db")
+
+
+@pytest.mark.parametrize("url", ["sqlite:///f.db", "$DATABASE_URL", '"sqlite:///my data/f.db"'])
+def test_a_url_needs_nobody_to_know_it(url: str) -> None:
+    assert parse_line(f"{url} --quiet list") == LineQuery("list", Options(quiet=True), url.strip('"'))
+
+
+def test_a_connections_name_alone_is_a_tables() -> None:
+    assert parse_line("db", lambda word: word == "db") == LineQuery("db")
+
+
+def test_an_unknown_word_before_sql_is_meant_as_a_connection() -> None:
+    assert parse_line("gg SELECT 1") == LineQuery("SELECT 1", con="gg")
+    assert parse_line("EXPLAIN SELECT 1") == LineQuery("EXPLAIN SELECT 1")
+
+
+URL = "postgresql://ann:SECRET@db/sales"
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("clear a", "clear is written: %cachedsql clear ["),
+        ("clear all", "clear is written"),
+        ("Clear --all", "clear is written"),
+        ("stats please", "stats is written: %cachedsql stats"),
+        ("help info", "help is written: %cachedsql help"),
+        ("LIST @stage", "list is written: %cachedsql list"),
+        ("list -- a comment", "list is written"),
+        ("info", "info is written: %cachedsql info KEY"),
+        ("info a b", "info is written"),
+        ("connect x", "connect is written: %cachedsql connect ALIAS URL_OR_VARIABLE"),
+        ("connect x postgresql://ann:SEC RET@db/sales", "connect is written"),
+        (f"connect {URL} x", "connect is written"),
+        (f"conect x {URL}", "did you mean the verb connect? It is written: %cachedsql connect ALIAS"),
+        ("lst", "did you mean the verb list?"),
+        ("--quiet lst", "did you mean the verb list?"),
+        (f"x {URL}", "a database URL stands before the SQL"),
+        ("x postgresql//ann:SECRET@db/sales", "a database URL stands before the SQL"),
+        ("postgresql:/ann:SECRET@db/sales SELECT 1", "a database URL stands before the SQL"),
+        (URL, "no SQL after the connection"),
+        (f"{URL} --quiet", "no SQL after the connection"),
+        (f"--{URL} SELECT 1", "unknown option (known: --ttl"),
+    ],
+)
+def test_what_was_meant_as_something_else_is_neither_sql_nor_shown(line: str, says: str) -> None:
+    with pytest.raises(NotebookError) as fault:
+        parse_line(line)
+    assert says in str(fault.value)
+    assert "SEC" not in str(fault.value)
+
+
+@pytest.mark.parametrize("option", ["--no-store", "--ttl 1h", "--ttl=1h", "--quiet -- x"])
+def test_an_option_after_the_sql_would_be_a_comment(option: str) -> None:
+    with pytest.raises(NotebookError, match="options stand before the SQL"):
+        parse_line(f"SELECT * FROM airlines {option}")
 
 
 @pytest.mark.parametrize(
@@ -181,11 +238,18 @@ def test_options_of_a_line_stand_before_its_sql() -> None:
         ("clear --all --tag t", "not both"),
         ("clear --tag t rest", "clear takes options only"),
         ("list --all", "list takes no options"),
+        ("clear --yes", "unknown option --yes (known: --all"),
+        ("clear --help", "%cachedsql help"),
+        ("--help", "%cachedsql help"),
+        ("clear --older-than soon", "--older-than takes a time"),
+        ("--ttl soon SELECT 1", "--ttl takes a time"),
+        ("--ttl 1h db --ttl 2h SELECT 1", "--ttl is given twice"),
+        ("--name 'my result SELECT 1", "--name: a quote is not closed"),
     ],
 )
 def test_faults_of_a_line(line: str, says: str) -> None:
     with pytest.raises(NotebookError) as fault:
-        parse_line(line)
+        parse_line(line, lambda word: word == "db")
     assert says in str(fault.value)
 
 

@@ -68,6 +68,20 @@ def test_a_fault_stops_the_run_and_is_short(kernels: Path) -> None:
     assert notebook.cells[2].execution_count is None
 
 
+INTERRUPT = """\
+import os, signal
+from sqlalchemy import event
+event.listen(db, "before_cursor_execute", lambda *_: os.kill(os.getpid(), signal.SIGINT))"""
+
+
+def test_an_interrupt_stops_the_run_and_is_short(kernels: Path) -> None:
+    notebook = run(kernels, SETUP, INTERRUPT, QUERY, "after = 1")
+    assert notebook.metadata["end"] == "CellExecutionError"
+    (output,) = notebook.cells[2].outputs
+    assert output["traceback"] == ["interrupted: flights.db did not finish; nothing stored"]
+    assert notebook.cells[3].execution_count is None
+
+
 def test_no_password_is_in_a_notebook(kernels: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("psycopg")
     monkeypatch.setenv("PW", "SECRET")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from typing import TYPE_CHECKING
 
+from sqlcache_nb.errors import NotCachedWarning
 from sqlcache_nb.notebook import load_ipython_extension, unload_ipython_extension
 
 if TYPE_CHECKING:
@@ -39,3 +41,21 @@ def test_unloading_leaves_the_logger_as_it_was(notebook: Notebook) -> None:
     load_ipython_extension(notebook.shell)
     notebook.run(READ)
     assert notebook.shown.startswith("miss: ")
+
+
+def test_what_the_line_says_is_no_warning_too(notebook: Notebook) -> None:
+    refused = READ.replace("* FROM", "random() FROM")
+    unload_ipython_extension(notebook.shell)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        before = list(warnings.filters)
+        load_ipython_extension(notebook.shell)
+        notebook.run(refused)
+        assert notebook.shown.startswith("not cached: the statement calls random")
+        assert caught == []
+        unload_ipython_extension(notebook.shell)
+        assert list(warnings.filters) == before
+        notebook.run(refused.replace("random", "changes"))
+    load_ipython_extension(notebook.shell)
+    assert notebook.shown == ""
+    assert [warning.category for warning in caught] == [NotCachedWarning]

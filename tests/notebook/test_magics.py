@@ -57,6 +57,24 @@ def test_a_changed_file_is_a_miss(notebook: Notebook, executed: list[str], datab
     assert len(executed) == 2
 
 
+def test_a_line_takes_its_options_after_the_connection(notebook: Notebook, executed: list[str]) -> None:
+    notebook["wanted"] = {"id": 2}
+    frame = notebook.run("%cachedsql db --quiet --params wanted SELECT carrier FROM flights WHERE id = :id")
+    assert frame["carrier"].tolist() == ["AA"]
+    assert "miss" not in notebook.shown
+    notebook.run("%cachedsql db --write DELETE FROM flights WHERE id = 2")
+    assert notebook.shown.strip() == "written: 1 row · flights.db"
+    assert len(executed) == 2
+
+
+@pytest.mark.parametrize("line", ["db db <<", "db <<", "url db <<", "db url <<"])
+def test_no_connection_is_overwritten_by_a_frame(notebook: Notebook, database: Path, line: str) -> None:
+    notebook["url"] = f"sqlite:///{database}"
+    before = notebook["db"], notebook["url"]
+    assert "holds a connection" in fault_of(notebook, f"%%cachedsql {line}\nSELECT * FROM flights")
+    assert (notebook["db"], notebook["url"]) == before
+
+
 @pytest.mark.parametrize("arrow", ["out <<", "out = <<", "out<<"])
 def test_the_frame_goes_into_a_variable(notebook: Notebook, arrow: str) -> None:
     assert notebook.run(f"%%cachedsql db {arrow}\nSELECT * FROM flights") is None
@@ -211,7 +229,7 @@ def test_parameters_from_a_dict(notebook: Notebook) -> None:
 def test_an_undefined_parameter(notebook: Notebook) -> None:
     notebook["carier"] = notebook["password"] = "SECRET"
     fault = fault_of(notebook, "%%cachedsql db\nSELECT * FROM flights WHERE carrier = :carrier")
-    assert fault == ":carrier is not defined (did you mean carier?)"
+    assert fault == ":carrier is not defined (did you mean carier?): set it, or give --params"
     for name in ("len", "print", "exit", "get_ipython", "open"):
         assert f":{name} is " in fault_of(notebook, f"%%cachedsql db\nSELECT :{name}")
 
@@ -239,6 +257,12 @@ def test_a_write_is_committed_once(notebook: Notebook, con: str, database: Path)
     assert notebook.shown.strip() == "written: 2 rows · flights.db"
     with closing(sqlite3.connect(database)) as fresh:
         assert fresh.execute("select count(*) from flights").fetchone() == (2,)
+
+
+@pytest.mark.parametrize("sql", ["VACUUM", "ANALYZE", "analyze flights", "REINDEX"])
+def test_upkeep_runs_as_a_write(notebook: Notebook, sql: str) -> None:
+    notebook.run(f"%%cachedsql db --write\n{sql}")
+    assert notebook.shown.strip() == "written · flights.db"
 
 
 def test_a_write_needs_an_engine(notebook: Notebook, engine: Engine) -> None:
@@ -283,12 +307,14 @@ def test_list_and_info(notebook: Notebook) -> None:
             "FROM flights",
         ):
             assert told in notebook.shown
-    assert "nosuch" in fault_of(notebook, "%cachedsql info nosuch")
+    assert fault_of(notebook, "%cachedsql info nosuch").endswith("'nosuch': see %cachedsql list")
 
 
 def test_a_bare_clear_deletes_nothing(notebook: Notebook) -> None:
     notebook.run("%cachedsql clear")
-    assert notebook.shown.strip() == "nothing to clear: no entries"
+    assert notebook.shown.strip() == "nothing is stored"
+    notebook.run("%cachedsql clear --all")
+    assert notebook.shown.strip() == "nothing is stored"
     notebook.run("%%cachedsql db\nSELECT * FROM flights")
     notebook.run("%cachedsql clear")
     assert notebook.shown.startswith("nothing deleted. Stored: 1 entry, ")
@@ -314,7 +340,9 @@ def test_clear_by_key(notebook: Notebook) -> None:
     notebook.run(f"%cachedsql clear --key {key}")
     assert notebook.shown.startswith("removed 1 entry (")
     assert "ab12" in fault_of(notebook, "%cachedsql clear --key ab12")
-    assert "not a time" in fault_of(notebook, "%cachedsql clear --older-than yesterday")
+    assert fault_of(notebook, "%cachedsql clear --older-than yesterday").startswith(
+        "--older-than takes a time"
+    )
     assert "--older-than" in fault_of(notebook, "%cachedsql clear --older 7d")
 
 
@@ -335,7 +363,65 @@ def test_stats_and_help(notebook: Notebook) -> None:
 def test_an_error_of_the_database(notebook: Notebook) -> None:
     fault = fault_of(notebook, "%%cachedsql db\nSELECT 'SECRET' FROM flihgts")
     assert fault == "no such table: flihgts · flights.db"
-    assert "info KEY" in fault_of(notebook, "%cachedsql info")
+    assert "(the verb is written: stats)" in fault_of(notebook, "%cachedsql db stats")
+
+
+def test_what_was_meant_as_a_verb_or_a_connection_reaches_no_database(
+    notebook: Notebook, executed: list[str]
+) -> None:
+    notebook.run("%cachedsql connect flights db")
+    for line in (
+        "info",
+        "flights_ SELECT * FROM flights",
+        "lst flights",
+        "conect x postgresql://a:SECRET@flights/d",
+    ):
+        assert "SECRET" not in fault_of(notebook, f"%cachedsql {line}")
+    assert "did you mean db?" in fault_of(notebook, "%cachedsql dbb SELECT * FROM flights")
+    assert "options stand before" in fault_of(notebook, "%cachedsql SELECT * FROM flights --no-store")
+    assert executed == []
+
+
+@pytest.mark.parametrize(
+    ("cell", "says"),
+    [
+        ("%cachedsql connect zz postgresql://alice:p@SECRET@127.0.0.1/x", "write it as %40"),
+        ("%cachedsql connect zz postgresql://alice:p SECRET@127.0.0.1/x", "connect is written"),
+        ("%cachedsql zz postgresql//alice:SECRET@127.0.0.1/x", "a database URL stands before"),
+        ("%cachedsql info postgresql://alice:SECRET@127.0.0.1/x", "see %cachedsql list"),
+        ("%%cachedsql postgresql://alice:p@SECRET@127.0.0.1/x\nSELECT 1", "write it as %40"),
+    ],
+)
+def test_a_typed_password_is_not_printed(notebook: Notebook, cell: str, says: str) -> None:
+    assert says in fault_of(notebook, cell)
+    assert "SECRET" not in fault_of(notebook, cell)
+
+
+def test_our_own_sentences_are_whole(notebook: Notebook) -> None:
+    notebook["secret"] = 5
+    fault = fault_of(notebook, "%%cachedsql db --params secret\nSELECT :x")
+    assert fault == "--params secret: a dict is needed, not an int"
+    assert fault_of(notebook, "%%cachedsql db\nSELECT @") == 'unrecognized token: "@" · flights.db'
+
+
+@pytest.mark.parametrize("sql", [";", "-- nothing", "/* nothing */ ;", "begin", "COMMIT"])
+@pytest.mark.parametrize("option", ["", " --write"])
+def test_nothing_to_show(notebook: Notebook, sql: str, option: str) -> None:
+    fault = fault_of(notebook, f"%%cachedsql db{option}\n{sql}")
+    assert fault.startswith("no rows come back: nothing to show")
+
+
+def test_a_block_is_no_transaction(notebook: Notebook) -> None:
+    assert "no rows" not in fault_of(notebook, "%%cachedsql db --write\nBEGIN work; END;")  # SQLite has none
+
+
+def test_a_parameter_that_cannot_be_bound(notebook: Notebook) -> None:
+    notebook.run("from decimal import Decimal\ndec = Decimal('1.5')\ngen = (n for n in [1])\nn = 1")
+    fault = fault_of(notebook, "%%cachedsql db\nSELECT :n, :dec")
+    assert fault == ":dec is a Decimal, which sqlite3 cannot bind: give a float or a str"
+    assert fault_of(notebook, "%%cachedsql db\nSELECT :gen") == ":gen is a generator: give a list"
+    fault = fault_of(notebook, "%%cachedsql db\nSELECT * FROM flights WHERE id IN :n")
+    assert fault == ":n is an int: IN takes a list"
 
 
 def test_what_ipython_shows_of_an_error(
@@ -358,7 +444,7 @@ def test_no_password_in_an_error(notebook: Notebook, monkeypatch: pytest.MonkeyP
 def test_faults_of_the_grammar(notebook: Notebook) -> None:
     assert "did you mean --refresh?" in fault_of(notebook, "%%cachedsql db --refesh\nSELECT 1")
     assert "no SQL" in fault_of(notebook, "%%cachedsql db\n   \n")
-    assert "not a time" in fault_of(notebook, "%%cachedsql db --ttl soon\nSELECT * FROM flights")
+    assert fault_of(notebook, "%%cachedsql db --ttl soon\nSELECT * FROM flights").startswith("--ttl takes")
 
 
 def test_an_interrupt_passes_through(notebook: Notebook, engine: Engine) -> None:
@@ -368,8 +454,13 @@ def test_an_interrupt_passes_through(notebook: Notebook, engine: Engine) -> None
         raise KeyboardInterrupt
 
     event.listen(engine, "before_cursor_execute", interrupt)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(
+        KeyboardInterrupt, match=r"^interrupted: flights.db did not finish; nothing stored$"
+    ) as stop:
         notebook.run("%%cachedsql db\nSELECT * FROM flights")
+    assert stop.value.__context__ is None
+    with pytest.raises(KeyboardInterrupt, match=r"^interrupted: flights.db did not finish$"):
+        notebook.run("%%cachedsql db --write\nDELETE FROM flights")
 
 
 # --- settings -------------------------------------------------------------------------------------
@@ -399,6 +490,21 @@ def test_the_ttl_of_config(notebook: Notebook) -> None:
     notebook.run("%config CachedSQLMagics.ttl = None")
     notebook.run(DAYS.format(""))
     assert notebook.shown.startswith("hit · ")
+
+
+def test_the_ttl_of_config_may_be_a_timedelta(notebook: Notebook) -> None:
+    notebook.run("from datetime import timedelta")
+    notebook.run("%config CachedSQLMagics.ttl = timedelta(minutes=30)")
+    notebook.run(DAYS.format(""))
+    notebook.run("%cachedsql info " + notebook.run("%cachedsql list")["key"][0])
+    assert "fresh     for 30 min, until " in notebook.shown
+
+
+def test_info_says_how_long(notebook: Notebook) -> None:
+    notebook.run(DAYS.format("--name days"))
+    notebook.run("%cachedsql info days")
+    assert "fresh     for 1 h at most, until " in notebook.shown
+    assert "it asks for the time" in notebook.shown
 
 
 def test_what_was_stored_with_a_ttl_keeps_it(notebook: Notebook) -> None:
@@ -536,6 +642,23 @@ def server(notebook: Notebook, postgresql_url: str) -> Iterator[Notebook]:
 def test_postgresql(server: Notebook, sql: str, expected: list[list[object]]) -> None:
     server.run("ids, none, key, text = [1, 2], [], 'k', '5'")
     assert server.run(f"%%cachedsql pg\n{sql}").to_numpy().tolist() == expected
+
+
+@pytest.mark.server
+@pytest.mark.parametrize(
+    "sql", ["VACUUM orders", "ANALYZE", "CREATE INDEX CONCURRENTLY IF NOT EXISTS i ON orders (id)"]
+)
+def test_upkeep_of_postgresql(server: Notebook, sql: str) -> None:
+    server.run(f"%%cachedsql pg --write\n{sql}")
+    assert server.shown.startswith("written")
+    assert len(server.run("%%cachedsql pg\nSELECT * FROM orders")) == 2
+
+
+@pytest.mark.server
+def test_a_value_that_postgresql_cannot_bind(server: Notebook) -> None:
+    server.run("thing = 1j")
+    fault = fault_of(server, "%%cachedsql pg\nSELECT :thing")
+    assert fault.startswith(":thing is a complex, which psycopg")
 
 
 @pytest.mark.server

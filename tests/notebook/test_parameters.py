@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 import numpy as np
@@ -238,8 +239,37 @@ def test_what_is_no_value(value: object, says: str) -> None:
     assert str(fault.value) == says
 
 
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        ((each for each in [1]), ":x is a generator: give a list"),
+        ({"a": 1}.keys(), ":x is a dict_keys: give a list"),
+        (pd.DataFrame({"a": [1]}), ":x is a DataFrame: give one of its columns"),
+    ],
+)
+def test_what_no_database_takes(value: object, says: str) -> None:
+    with pytest.raises(NotebookError) as fault:
+        look_up(["x"], {"x": value})
+    assert str(fault.value) == says
+
+
+@pytest.mark.parametrize(
+    ("sql", "value", "says"),
+    [
+        ("a in :x", 5, ":x is an int: IN takes a list"),
+        ("a in :x", {"a": 1}, ":x is a dict: IN takes a list"),
+        ("a not in (:x)", {"a": 1}, ":x is a dict: IN takes a list"),
+    ],
+)
+def test_after_in_stands_a_list(sql: str, value: object, says: str) -> None:
+    with pytest.raises(NotebookError) as fault:
+        scan(sql).lists({"x": value})
+    assert str(fault.value) == says
+    assert scan("a in (:x)").lists({"x": 5}) == frozenset()
+
+
 def test_builtins_are_not_looked_at() -> None:
-    with pytest.raises(NotebookError, match=r"^:id is not defined$"):
+    with pytest.raises(NotebookError, match=r"^:id is not defined: set it, or give --params$"):
         look_up(["id"], {"__builtins__": __builtins__})
 
 
@@ -247,7 +277,7 @@ def test_an_undefined_name_shows_names_but_no_value() -> None:
     scope = {"carier": "SECRET", "_carriers": "SECRET", "carries": print, "password": "SECRET"}
     with pytest.raises(NotebookError) as fault:
         look_up(["carrier"], scope)
-    assert str(fault.value) == ":carrier is not defined (did you mean carier?)"
+    assert str(fault.value) == ":carrier is not defined (did you mean carier?): set it, or give --params"
 
 
 def test_values_from_a_dict() -> None:
@@ -259,7 +289,7 @@ def test_values_from_a_dict() -> None:
     ("variable", "says"),
     [
         ("wantd", "--params wantd: not defined (did you mean wanted?)"),
-        ("number", "--params number: a dict is needed, not a int"),
+        ("number", "--params number: a dict is needed, not an int"),
         ("wanted", ":y is not defined in --params wanted"),
     ],
 )
@@ -281,6 +311,13 @@ def same(left: object, right: object) -> bool:
         (np.bool_(True), True),
         (np.str_("a"), "a"),
         (np.array(5), 5),
+        (np.datetime64("2013-01-02"), date(2013, 1, 2)),
+        (np.datetime64("2013-01-02T03:04"), datetime(2013, 1, 2, 3, 4)),
+        (np.datetime64("2013-01-02T03:04", "ns"), datetime(2013, 1, 2, 3, 4)),
+        (np.timedelta64(90, "m"), timedelta(minutes=90)),
+        (np.timedelta64(5_000, "ns"), timedelta(microseconds=5)),
+        (np.array(["2013-01-02T03:04"], "datetime64[ns]"), [datetime(2013, 1, 2, 3, 4)]),
+        (pd.Timedelta("90min"), timedelta(minutes=90)),
         (pd.Timestamp("2013-01-02 03:04"), pd.Timestamp("2013-01-02 03:04").to_pydatetime()),
         ((1, 2), [1, 2]),
         (range(3), [0, 1, 2]),
@@ -307,7 +344,19 @@ def test_items_of_lists_are_python_scalars() -> None:
     assert [type(item) for item in items] == [int, int]
 
 
-@pytest.mark.parametrize("value", [np.datetime64("2013-01-02", "ns"), pd.NaT, pd.NA, pd.Timestamp(1)])
+@pytest.mark.parametrize(
+    "value",
+    [
+        np.datetime64(1, "ns"),
+        np.timedelta64(1, "ns"),
+        np.timedelta64(1, "Y"),
+        np.datetime64("NaT", "ns"),
+        pd.NaT,
+        pd.NA,
+        pd.Timestamp(1),
+        pd.Timedelta(1),
+    ],
+)
 def test_what_python_cannot_say_as_exactly_is_left_alone(value: object) -> None:
     assert plain(value) is value
 
