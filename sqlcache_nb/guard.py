@@ -88,7 +88,10 @@ _CHANCE = frozenset(
     gen_random_uuid gen_random_bytes uuid_generate_v1 uuid_generate_v1mc uuid_generate_v4 generate_uuid
     generateuuidv4 sys_guid uuid_string randstr setseed nextval currval lastval setval last_insert_rowid
     last_insert_id changes total_changes row_count txid_current pg_current_xact_id pg_backend_pid
-    connection_id""".split()
+    connection_id set_config pg_sleep pg_notify pg_advisory_lock pg_advisory_xact_lock pg_try_advisory_lock
+    pg_try_advisory_xact_lock pg_advisory_unlock pg_cancel_backend pg_terminate_backend pg_export_snapshot
+    pg_current_wal_lsn pg_switch_wal pg_reload_conf lo_creat lo_create lo_import lo_unlink dblink dblink_exec
+    pg_logical_slot_get_changes get_lock release_lock""".split()
 )
 _SESSION = frozenset("current_setting getvariable session_context".split())
 _FILE_FUNCTION = re.compile(r"read_\w+|\w+_scan|scan_\w+|glob|sniff_\w+|st_read\w*|query|query_table|getenv")
@@ -184,7 +187,7 @@ def _examine(sql: str, dialect: str, schema: Schema | None, seen: frozenset[str]
     facts = Facts(
         kind=kind,
         tables=_tables(tree),
-        volatile=_asks_clock(words),
+        volatile=_asks_clock(words) or _reads_statistics(tree),
         covered=not _reads_files(tree, words),
         refusal=_chance(words),
     )
@@ -387,6 +390,17 @@ def _reads_files(tree: exp.Expression, words: Sequence[_Word]) -> bool:
     known = (exp.GenerateSeries, exp.ExplodingGenerateSeries, exp.Unnest)
     return any(
         not isinstance(source, known) and source.name.lower() not in _TABLE_FUNCTIONS for source in sources
+    )
+
+
+def _reads_statistics(tree: exp.Expression) -> bool:
+    """Whether it reads a server's view of itself, which changes without any write."""
+    from sqlglot import exp
+
+    return any(
+        table.name.lower().startswith(("pg_", "sys"))
+        or table.db.lower() in {"information_schema", "performance_schema"}
+        for table in tree.find_all(exp.Table)
     )
 
 

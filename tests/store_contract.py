@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -53,6 +54,13 @@ class StoreContract:
         assert not first.path.exists()
         assert len(store.entries()) == 1
         assert store.size() == 11
+
+    def test_a_slow_fetch_does_not_replace_what_was_fetched_meanwhile(self, store: Store) -> None:
+        newer = store.write(entry_of("a" * 64, minute=1), memoryview(b"new"))
+        slow = entry_of("a" * 64)
+        slow = replace(slow, provenance=replace(slow.provenance, elapsed=90.0))
+        assert store.write(slow, memoryview(b"old")) == newer
+        assert store.lookup("a" * 64) == newer
 
     def test_a_replaced_generation_reads_as_nothing_and_the_new_one_stays(self, store: Store) -> None:
         first = store.write(entry_of("a" * 64), memoryview(b"old"))

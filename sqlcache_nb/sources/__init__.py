@@ -36,7 +36,7 @@ def source_of(con: Any, sql: object = None, *, vouched: bool = False) -> Source:
         con = con()
     if isinstance(con, str):
         try:
-            return UrlSource(con)
+            return UrlSource(con, vouched=vouched)
         except NotCacheable as refusal:
             return Source(con, redact(con), str(refusal))
     if isinstance(con, Engine):

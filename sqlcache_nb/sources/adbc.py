@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import closing
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from sqlcache_nb.errors import NotCacheable
 from sqlcache_nb.identity import SourceIdentity, file_identity
@@ -11,6 +12,8 @@ from sqlcache_nb.schema import Schema
 from sqlcache_nb.sources import sqlite
 from sqlcache_nb.sources.base import Source
 from sqlcache_nb.sources.files import is_open, sqlite_schema_cookie
+
+_first_tokens: WeakKeyDictionary[Any, str | None] = WeakKeyDictionary()
 
 
 class AdbcSource(Source):
@@ -31,7 +34,12 @@ class AdbcSource(Source):
         identity = file_identity("sqlite", "adbc", path)
         if not is_open(path):
             raise NotCacheable("the file was replaced while the connection was open")
-        # It may be in a transaction and does not tell: so what such a transaction leaves is looked for.
+        if self.con.adbc_connection.get_option("adbc.connection.autocommit") != "true":
+            self._check_snapshot(path, self.token(identity))
+        return identity
+
+    def _check_snapshot(self, path: str, token: str | None) -> None:
+        """Refuse a connection whose transaction may keep an old snapshot, or rows of its own."""
         ((journal,),) = self._execute("PRAGMA journal_mode")
         if journal == "wal":
             raise NotCacheable("an ADBC connection may hold an old snapshot of a database in WAL mode")
@@ -39,7 +47,11 @@ class AdbcSource(Source):
         ((cookie,),) = self._execute("PRAGMA schema_version")
         if written or cookie != sqlite_schema_cookie(path):
             raise NotCacheable("the connection has written, and may be in a transaction")
-        return identity
+        # Its lock keeps writers out; but another SQLite library in this process may have dropped the lock.
+        if _first_tokens.setdefault(self.con, token) != token:
+            raise NotCacheable(
+                "the file changed since the connection was first seen, and it may be in a transaction"
+            )
 
     def schema(self) -> Schema | None:
         return sqlite.schema(self._execute)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from functools import cache
@@ -89,7 +90,7 @@ def schema(execute: Execute) -> Schema:
     Args:
         execute: runs a statement on the connection.
     """
-    tables = execute("SELECT lower(table_name) FROM duckdb_tables() WHERE NOT temporary")
+    tables = list(execute("SELECT lower(table_name), sql FROM duckdb_tables() WHERE NOT temporary"))
     views = execute("SELECT lower(view_name), sql FROM duckdb_views() WHERE NOT internal")
     # A function that a new session does not have is Python's, or an extension's.
     functions = [
@@ -97,11 +98,12 @@ def schema(execute: Execute) -> Schema:
         for name, definition, internal, count in execute(_FUNCTIONS)
         if not internal or name not in _plain_functions()
     ]
-    definitions: dict[str, str] = {}
+    # A generated column may ask for the time.
+    definitions = {name: "" for name, sql in tables if re.search(r"\bas\s*\(", sql, re.IGNORECASE)}
     for name, definition in [*views, *functions]:
         # One name in two schemas: which of them is meant is not told here.
         definitions[name] = "" if name in definitions else definition
-    return Schema(frozenset(row[0] for row in tables), definitions)
+    return Schema(frozenset(name for name, _ in tables), definitions)
 
 
 @cache

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import re
+import os
 import sqlite3
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import create_engine, inspect, make_url
+from sqlalchemy import create_engine, inspect
 from sqlalchemy.engine import URL, Connection, Dialect, Engine
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
@@ -31,15 +32,16 @@ class EngineSource(Source):
     """
 
     def __init__(self, engine: Engine, *, vouched: bool = False) -> None:
-        super().__init__(engine, label_of(engine.url))
+        super().__init__(engine, label_of(engine))
         _take_dialect(self, engine.dialect)
         self._engine = engine
         self._vouched = vouched
+        self._held: Connection | None = None
 
     def identify(self) -> SourceIdentity:
         engine = self._engine
         pools.check_dialect(engine.dialect)
-        pools.check_rewriting(engine)
+        pools.check_listeners(engine)
         arguments = pools.connect_args(engine)
         is_plain = pools.is_plain(engine)
         if self.dialect_name not in FILE_DIALECTS:
@@ -62,54 +64,63 @@ class EngineSource(Source):
         return dict(self._engine.get_execution_options())
 
     def close(self) -> None:
-        if self.con is not self._engine:
-            self.con.close()
-        self.con = self._engine
+        if self._held is not None:
+            self._held.close()
+        self._held = None
 
     def _borrowed(self) -> Connection:
         """One connection for the whole question: the next of the pool may carry something else."""
-        if self.con is self._engine:
+        if self._held is None:
             try:
-                self.con = self._engine.connect()
+                self._held = self._engine.connect()
             except SQLAlchemyError as fault:  # pandas will meet it, too
                 raise NotCacheable("the database cannot be reached") from fault
-        connection: Connection = self.con
-        return connection
+            self._lend(self._held)
+        return self._held
+
+    def _lend(self, connection: Connection) -> None:
+        """Let pandas read from the connection that was asked."""
+        self.con = connection
 
 
-class UrlSource(Source):
-    """A database URL: pandas makes an engine of it and disposes of it."""
+class UrlSource(EngineSource):
+    """A database URL: pandas makes an engine of it, and one of our own tells which database that is.
 
-    def __init__(self, url: str) -> None:
+    Raises:
+        NotCacheable: no engine can be made of it.
+    """
+
+    def __init__(self, url: str, *, vouched: bool = False) -> None:
         try:
-            self._url = make_url(url)
-            self._dialect_class = self._url.get_dialect()
-        except (SQLAlchemyError, ImportError) as fault:
+            super().__init__(_engine_of(url, _working_directory()), vouched=vouched)
+        except (SQLAlchemyError, ImportError, TypeError, ValueError) as fault:
             raise NotCacheable("the URL is not one that SQLAlchemy can open") from fault
-        super().__init__(url, label_of(self._url))
-        self.dialect_name = self._url.get_backend_name()
-        self.adapt = sqlite.adapt if self.dialect_name == "sqlite" else None
-        self._asked: EngineSource | None = None
-
-    def identify(self) -> SourceIdentity:
-        unconnected: Any = self.dialect
-        arguments, keywords = unconnected.create_connect_args(self._url)
-        identity = _identify_new_session(self._url, tuple(arguments), keywords)
-        return identity or self._as_engine_source().identify()
-
-    def schema(self) -> Schema | None:
-        return self._as_engine_source().schema() if self.dialect_name in FILE_DIALECTS else None
+        self.con = url
 
     def close(self) -> None:
-        if self._asked is not None:
-            self._asked.close()
-            self._asked.con.dispose()
-        self._asked = None
+        super().close()
+        self._engine.dispose()
 
-    def _as_engine_source(self) -> EngineSource:
-        """An engine of our own, where the database itself must be asked."""
-        self._asked = self._asked or EngineSource(create_engine(self._url))
-        return self._asked
+    def _lend(self, connection: Connection) -> None:
+        """A session of pandas' own engine is as new as the one that was asked."""
+
+
+@lru_cache(maxsize=16)
+def _engine_of(url: str, _directory: str) -> Engine:
+    """An engine that connects only where the database itself must be asked.
+
+    Args:
+        url: the URL.
+        _directory: where a relative path in it begins.
+    """
+    return create_engine(url)
+
+
+def _working_directory() -> str:
+    try:
+        return os.getcwd()  # a key, and no path to be used
+    except OSError:  # it was deleted
+        return ""
 
 
 class ConnectionSource(Source):
@@ -118,7 +129,7 @@ class ConnectionSource(Source):
     con: Connection
 
     def __init__(self, connection: Connection, in_transaction: bool) -> None:
-        super().__init__(connection, label_of(connection.engine.url))
+        super().__init__(connection, label_of(connection.engine))
         self._in_transaction = in_transaction
         _take_dialect(self, connection.dialect)
 
@@ -126,7 +137,7 @@ class ConnectionSource(Source):
         if self.dialect_name not in FILE_DIALECTS:
             raise NotCacheable("an open connection to a server has a session of its own; an Engine is cached")
         pools.check_dialect(self.con.dialect)
-        pools.check_rewriting(self.con)
+        pools.check_listeners(self.con)
         if self._in_transaction and self.dialect_name == "duckdb":  # SQLite itself is asked
             raise NotCacheable("the connection is in a transaction, whose rows only it can see")
         return _identify_file_session(self.con)
@@ -154,7 +165,7 @@ class SessionSource(Source):
         self._session = session
         self._bind_arguments = _bind_arguments(sql)
         bind = session.get_bind(**self._bind_arguments)
-        self.label = label_of(bind.engine.url)
+        self.label = label_of(bind.engine)
         _take_dialect(self, bind.dialect)
 
     def prepare(self) -> None:
@@ -195,7 +206,9 @@ def execute(con: Engine | str, sql: object, params: Any = None) -> int:
     try:
         with engine.begin() as connection:
             run: Any = connection.exec_driver_sql if isinstance(sql, str) else connection.execute
-            return int(run(sql, params).rowcount)
+            result = run(sql, params)
+            # SQLite counts the rows of a RETURNING only as they are read.
+            return len(result.fetchall()) if result.returns_rows else int(result.rowcount)
     finally:
         if engine is not con:
             engine.dispose()
@@ -209,15 +222,16 @@ def _bind_arguments(sql: object) -> dict[str, Any]:
     return {"clause": sql} if isinstance(sql, ClauseElement) else {}
 
 
-def label_of(url: URL) -> str:
+def label_of(engine: Engine) -> str:
     """Short text for a person: "flights.db", "ann@db.example:5432/sales"."""
-    dialect = url.get_backend_name()
-    if dialect not in FILE_DIALECTS:
+    arguments = pools.connect_args(engine)
+    try:
+        return from_connect_args(engine.url, *(arguments or ((), {}))).label
+    except NotCacheable:
+        url, dialect = engine.url, engine.url.get_backend_name()
+        if dialect in FILE_DIALECTS:
+            return f"{dialect} in memory" if arguments is not None else dialect
         return SourceIdentity(dialect, "", url.username, url.host, url.port, url.database).label
-    database = (url.database or "").partition("?")[0]
-    if not database or ":memory:" in database:
-        return f"{dialect} in memory"
-    return re.split(r"[/\\]", database)[-1]
 
 
 def _identify_new_session(
@@ -250,8 +264,6 @@ def _identify_file_session(connection: Connection) -> SourceIdentity:
         except Exception as fault:  # the driver is optional, and so is the type of its errors
             raise NotCacheable(f"the connection does not answer: {type(fault).__name__}") from fault
         identity = file_identity("duckdb", driver, path, **settings)
-    if not pools.is_plain(engine):  # its code may stand behind names that every session has
-        identity = replace(identity, options={**identity.options, "set up by": "code of one's own"})
     return identity
 
 
@@ -263,10 +275,9 @@ def _schema(connection: Connection) -> Schema | None:
         schema: Schema = module.schema(_executor(connection))
     except Exception as fault:  # a driver's own error, of a driver that is optional
         raise NotCacheable("the database does not tell what its names stand for") from fault
-    if pools.is_plain(connection.engine):
-        return schema
-    # What SQLAlchemy adds to a session, and code of one's own may replace.
-    return replace(schema, definitions={**schema.definitions, "regexp": "", "floor": ""})
+    # What SQLAlchemy adds to a session of SQLite, and anybody may replace there.
+    replaceable = {"regexp": ""} if connection.dialect.name == "sqlite" else {}
+    return replace(schema, definitions={**schema.definitions, **replaceable})
 
 
 def _take_dialect(source: Source, dialect: Dialect) -> None:

@@ -21,6 +21,9 @@ _WAL_HEADER = 32
 _WAL_INDEX_HEADER = 48
 
 _open_files: dict[str, int] = {}
+_replaced: list[int] = []
+"""Descriptors of files that no longer stand at the path by which they were opened."""
+
 _lock = threading.Lock()
 
 
@@ -121,11 +124,21 @@ def is_open(path: str) -> bool:
         return True
     with _lock:
         ours = _open_files.get(path)
+    found = False
     for number in numbers:
         with suppress(OSError):  # closed in between, the one that listed them first of all
-            if number != ours and _which(os.fstat(number)) == wanted:
-                return True
-    return False
+            if _was_replaced(number, path):  # then it may as well be that one that the connection reads
+                return False
+            found = found or (number != ours and _which(os.fstat(number)) == wanted)
+    return found
+
+
+def _was_replaced(number: int, path: str) -> bool:
+    """Whether an open descriptor is of a file that stood at the path before: Linux tells."""
+    try:
+        return os.readlink(f"/proc/self/fd/{number}") == f"{path} (deleted)"
+    except OSError:
+        return False
 
 
 def _which(status: os.stat_result) -> tuple[int, int]:
@@ -146,14 +159,23 @@ def _head(path: str, length: int, status: os.stat_result) -> bytes:
     with _lock:
         descriptor = _open_files.get(path)
         if descriptor is not None and _which(os.fstat(descriptor)) != _which(status):
-            _release(descriptor)
+            _replaced.append(_open_files.pop(path))
             descriptor = None
         if descriptor is None:
+            _sweep()
             descriptor = _open_files[path] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         return os.pread(descriptor, length, 0)
 
 
-def _release(descriptor: int) -> None:
-    # A deleted file's locks guard nothing; one that was only renamed may still be in use here.
-    if os.fstat(descriptor).st_nlink == 0:
-        os.close(descriptor)
+def _sweep() -> None:
+    """Give back what is kept of deleted files: their locks guard nothing.
+
+    A file that was only renamed may still be in use here, and is kept.
+    """
+    for path, descriptor in list(_open_files.items()):
+        if os.fstat(descriptor).st_nlink == 0:
+            _replaced.append(_open_files.pop(path))
+    for descriptor in list(_replaced):
+        if os.fstat(descriptor).st_nlink == 0:
+            _replaced.remove(descriptor)
+            os.close(descriptor)

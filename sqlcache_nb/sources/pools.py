@@ -20,18 +20,16 @@ def connect_args(engine: Engine) -> ConnectArgs | None:
     both can only be told by the closure of the pool's creator.
     """
     creator: Any = engine.pool._creator  # noqa: SLF001  # see above
-    code = getattr(creator, "__code__", None)
-    if getattr(creator, "__module__", "") != "sqlalchemy.engine.create" or code is None:
+    if getattr(creator, "__module__", "") != "sqlalchemy.engine.create":
         return None
-    cells = dict(zip(code.co_freevars, creator.__closure__ or (), strict=True))
-    arguments = cells.get("cargs_tup", cells.get("cargs"))
-    keywords = cells.get("cparams")
+    arguments = _cell(creator, "cargs_tup") if _cell(creator, "cargs") is None else _cell(creator, "cargs")
+    keywords = _cell(creator, "cparams")
     if arguments is None or keywords is None:
         return None
     # What SQLAlchemy's dialect itself adds says nothing of the database.
     adapters = getattr(engine.dialect, "_psycopg_adapters_map", None)
-    own = {name: value for name, value in keywords.cell_contents.items() if value is not adapters}
-    return tuple(arguments.cell_contents), own
+    own = {name: value for name, value in keywords.items() if value is not adapters}
+    return tuple(arguments), own
 
 
 def is_plain(engine: Engine) -> bool:
@@ -52,18 +50,36 @@ def check_dialect(dialect: Dialect) -> None:
             raise NotCacheable(f"the engine has a {option.strip('_')} of its own, whose code has no identity")
 
 
-def check_rewriting(connectable: Engine | Connection) -> None:
-    """Refuse an engine whose statements are rewritten on their way.
+def check_listeners(connectable: Engine | Connection) -> None:
+    """Refuse an engine whose statements are rewritten, or preceded by others, on their way.
 
     Raises:
         NotCacheable: they are.
     """
+    dialect = connectable.dialect
     for event in ("before_execute", "before_cursor_execute"):
-        # A listener without retval=True reaches us in SQLAlchemy's wrapper, which cannot rewrite.
-        if any(
-            _is_foreign(listener, connectable.dialect) for listener in getattr(connectable.dispatch, event)
-        ):
-            raise NotCacheable("a listener (retval=True) rewrites the engine's statements")
+        for listener in getattr(connectable.dispatch, event):
+            # A listener without retval=True reaches us in SQLAlchemy's wrapper, which cannot rewrite.
+            if _is_foreign(listener, dialect):
+                raise NotCacheable("a listener (retval=True) rewrites the engine's statements")
+            if _executes(_cell(listener, "orig_fn")):
+                raise NotCacheable("a listener executes statements of its own before the engine's")
+    for event in ("do_execute", "do_execute_no_params", "do_executemany"):
+        if any(_is_foreign(listener, dialect) for listener in getattr(dialect.dispatch, event)):
+            raise NotCacheable("a listener executes the engine's statements in its own way")
+
+
+def _executes(function: Any) -> bool:
+    """Whether a listener's own code names an executing method: `SET LOCAL` for row-level security does."""
+    names = getattr(getattr(function, "__code__", None), "co_names", ())
+    return not {"execute", "executemany", "exec_driver_sql", "callproc"}.isdisjoint(names)
+
+
+def _cell(function: Any, name: str) -> Any:
+    """What a closure holds under a name, None where it holds nothing."""
+    code = getattr(function, "__code__", None)
+    cells = dict(zip(code.co_freevars, function.__closure__ or (), strict=True)) if code is not None else {}
+    return cells[name].cell_contents if name in cells else None
 
 
 def _sets_up_sessions(engine: Engine) -> bool:
@@ -82,10 +98,8 @@ def _sets_up_sessions(engine: Engine) -> bool:
 
 
 def _is_foreign(listener: Any, dialect: Dialect) -> bool:
-    code = getattr(listener, "__code__", None)
-    if code is not None and getattr(listener, "__qualname__", "").startswith("only_once."):
-        inner = dict(zip(code.co_freevars, listener.__closure__ or (), strict=True)).get("fn")
-        listener = inner.cell_contents if inner is not None else listener
+    if getattr(listener, "__qualname__", "").startswith("only_once."):
+        listener = _cell(listener, "fn") or listener
     home = str(getattr(listener, "__module__", "")).partition(".")[0]
     return home not in {"sqlalchemy", type(dialect).__module__.partition(".")[0]}
 

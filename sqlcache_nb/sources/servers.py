@@ -19,19 +19,25 @@ from sqlalchemy.pool import Pool, QueuePool
 
 from sqlcache_nb.errors import NotCacheable
 
+# They say how long and with what means a statement runs, and not what it answers.
+_HARMLESS = """application_name client_encoding default_transaction_deferrable default_transaction_isolation
+    default_transaction_read_only extra_float_digits idle_in_transaction_session_timeout lock_timeout
+    maintenance_work_mem standard_conforming_strings statement_timeout transaction_deferrable
+    transaction_isolation transaction_read_only work_mem""".split()
 _TOUCHING = re.compile(
-    r"""\s*(?:--[^\n]*\n\s*|/\*.*?\*/\s*)*
-    (?:set\b(?!\s+(?:local|transaction)\b) | reset\b | use\b | alter\s+session\b | attach\b
-       | create\s+(?:or\s+replace\s+)?(?:global\s+|local\s+)?temp(?:orary)?\b | select\b.*\bset_config\s*\()""",
+    rf"""(?:^|;|\bbegin\b)\s*(?:--[^\n]*\n\s*|/\*.*?\*/\s*)*
+         (?:set\b(?!\s+(?:session\s+)?(?:local|transaction|{"|".join(_HARMLESS)})\b)
+            | reset\b | use\b | alter\s+session\b | attach\b | do\b | call\b | exec(?:ute)?\b)
+       | \btemp(?:orary)?\s+(?:table|view|sequence|macro)\b | \binto\s+temp(?:orary)?\b | \bpg_temp\b
+       | \bset_config\s*\(""",
     re.IGNORECASE | re.DOTALL | re.VERBOSE,
 )
-# What drivers set themselves says nothing of a person.
-_POSTGRESQL = """
+_POSTGRESQL = f"""
 SELECT (SELECT string_agg(name, ', ') FROM pg_settings WHERE source = 'session' AND name NOT IN
-           ('application_name', 'client_encoding', 'DateStyle', 'extra_float_digits', 'standard_conforming_strings')),
+           ('DateStyle', {", ".join(map(repr, _HARMLESS))})),
        EXISTS (SELECT 1 FROM pg_class WHERE relnamespace = pg_my_temp_schema()),
        current_user <> session_user
-"""
+"""  # noqa: S608  # names of our own
 
 _watched: WeakSet[Pool] = WeakSet()
 _touched: WeakSet[Pool] = WeakSet()
@@ -63,7 +69,7 @@ def check_sessions(engine: Engine) -> None:
 
 
 def _note(connection: Any, _cursor: object, statement: str, *_rest: object) -> None:
-    if _TOUCHING.match(statement):
+    if _TOUCHING.search(statement):
         _touched.add(connection.engine.pool)
 
 

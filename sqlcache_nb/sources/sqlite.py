@@ -29,12 +29,13 @@ _FUNCTIONS = "SELECT name, narg FROM pragma_function_list WHERE NOT builtin"
 _COLLATIONS = "SELECT name FROM pragma_collation_list"
 # What is not in a PRAGMA, or may be hidden behind a name, can only be seen by what it does.
 _SETTINGS = """
-SELECT full_column_names, short_column_names, reverse_unordered_selects, read_uncommitted,
-       'a' LIKE 'A', 'a' = 'A' COLLATE NOCASE, 'b' > 'A' COLLATE NOCASE, 'a' = 'a ' COLLATE RTRIM
+SELECT full_column_names, short_column_names, reverse_unordered_selects, read_uncommitted, locking_mode,
+       'a' LIKE 'A', 'a' = 'A' COLLATE NOCASE, 'a10' < 'B2' COLLATE NOCASE, 'a10' < 'A2' COLLATE NOCASE,
+       'ä' = 'Ä' COLLATE NOCASE, 'a' = 'a ' COLLATE RTRIM, 'a' = 'A' COLLATE BINARY, 'a10' < 'a2' COLLATE BINARY
 FROM pragma_full_column_names, pragma_short_column_names, pragma_reverse_unordered_selects,
-     pragma_read_uncommitted
+     pragma_read_uncommitted, pragma_locking_mode
 """
-_PLAIN_SETTINGS = (0, 1, 0, 0, 1, 1, 1, 1)
+_PLAIN_SETTINGS = (0, 1, 0, 0, "normal", 1, 1, 1, 1, 0, 1, 0, 1)
 # What SQLAlchemy adds to each connection of its own.
 _OF_SQLALCHEMY = frozenset({("regexp", 2), ("floor", 1)})
 _FORMATS = slice(18, 20)  # bytes of the header: 1 for a rollback journal, 2 for a write-ahead log
@@ -170,8 +171,12 @@ def _check_file(con: sqlite3.Connection, path: str) -> None:
     if seen != files.inode(path):
         raise NotCacheable("the file was replaced while the connection was open")
     ((journal,),) = con.execute("PRAGMA journal_mode").fetchall()
-    if (journal == "wal") != (2 in files.sqlite_header(path)[_FORMATS]):
+    header = files.sqlite_header(path)
+    if (journal == "wal") != (2 in header[_FORMATS]):
         raise NotCacheable("the connection ignores the write-ahead log (immutable)")
+    ((cookie,),) = con.execute("PRAGMA schema_version").fetchall()
+    if journal != "wal" and cookie != int.from_bytes(header[40:44], "big"):
+        raise NotCacheable("the connection sees another file than the one at its path")
 
 
 def _mark_of(con: sqlite3.Connection) -> str:

@@ -13,6 +13,7 @@ import sqlite3
 from collections.abc import Collection, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple
 
@@ -146,6 +147,9 @@ class DiskStore:
         name = secrets.token_hex(16)
         row = Row(entry.to_json(), f"{name[:2]}/{name[2:]}.parquet")
         with _faults(self.directory):
+            newer = self.lookup(entry.key)
+            if newer is not None and _was_fetched_meanwhile(newer.entry, entry):
+                return newer
             self._cache.set(entry.key, Value(row, payload))
         return Stored(entry, self._folder / row.filename)
 
@@ -209,6 +213,12 @@ class DiskStore:
 _SELECT = "SELECT filename, value, mode FROM Cache WHERE raw = 1"
 _UPDATE = "UPDATE Cache SET value = ? WHERE key = ? AND raw = 1"
 _FILENAME = re.compile(r"[0-9a-f]{2}/[0-9a-f]{30}\.parquet")
+
+
+def _was_fetched_meanwhile(stored: Entry, slow: Entry) -> bool:
+    """Whether somebody began a fetch, and stored it, while a slower one that had begun before went on."""
+    began, elapsed = slow.provenance.fetched_at, slow.provenance.elapsed
+    return began < stored.provenance.fetched_at <= began + timedelta(seconds=elapsed)
 
 
 def _is_ours(filename: object) -> bool:

@@ -129,16 +129,16 @@ class TestWhatSetsUpSessions:
                 assert (len(result.frame) == 1) == (result.outcome is Outcome.BYPASSED)
         assert len(cache.read(QUERY, f"sqlite:///{sales_db}").frame) == 6
 
-    def test_a_function_of_ones_own_behind_sqlalchemys_name_is_not_cached(
+    def test_a_function_that_anybody_may_replace_is_not_cached(
         self, cache: QueryCache, sales: Engine, sales_db: Path
     ) -> None:
         sql = "select count(*) as n from sales where region regexp '^n'"
-        assert cache.read(sql, f"sqlite:///{sales_db}").frame["n"].tolist() == [2]
+        with pytest.warns(NotCachedWarning, match="regexp"):
+            assert cache.read(sql, f"sqlite:///{sales_db}").frame["n"].tolist() == [2]
         event.listen(
             sales, "connect", lambda con, record: con.create_function("regexp", 2, lambda a, b: False)
         )
-        with pytest.warns(NotCachedWarning, match="regexp"):
-            assert cache.read(sql, sales).frame["n"].tolist() == [0]
+        assert cache.read(sql, sales).frame["n"].tolist() == [0]
 
     def test_dates_of_native_datetime_are_not_cached(
         self, cache: QueryCache, sales_db: Path, engines: Callable[..., Engine]
@@ -170,6 +170,27 @@ class TestWhatSetsUpSessions:
             source_of(engine).identify()
         identity = source_of(engine, vouched=True).identify().named("prod")
         assert (identity.user, identity.host, identity.name) == ("ann", None, "prod")
+
+    def test_listeners_of_every_engine_count_for_a_url(self, cache: QueryCache, sales_db: Path) -> None:
+        def set_up(con: Any, record: Any) -> None:
+            con.execute("pragma case_sensitive_like = on")
+
+        sql = "select id from sales where region like 'NORTH'"
+        event.listen(Engine, "connect", set_up)
+        try:
+            with pytest.warns(NotCachedWarning, match="settings|no rows"):
+                assert len(cache.read(sql, f"sqlite:///{sales_db}").frame) == 0
+        finally:
+            event.remove(Engine, "connect", set_up)
+        assert len(cache.read(sql, f"sqlite:///{sales_db}").frame) == 2
+
+    def test_a_listener_that_executes_is_not_cached(self, cache: QueryCache, sales: Engine) -> None:
+        @event.listens_for(sales, "before_cursor_execute")
+        def set_tenant(con: Any, cursor: Any, *rest: Any) -> None:
+            cursor.execute("pragma case_sensitive_like = on")
+
+        with pytest.warns(NotCachedWarning, match="executes statements of its own"):
+            assert cache.read(QUERY, sales).outcome is Outcome.BYPASSED
 
     def test_statements_that_are_rewritten_are_not_cached(self, cache: QueryCache, sales: Engine) -> None:
         @event.listens_for(sales, "before_cursor_execute", retval=True)
@@ -312,7 +333,7 @@ class TestStatements:
             "postgresql+psycopg://ann:s3cret@db.example:5433/sales?sslmode=require",
             "ann@db.example:5433/sales",
         ),
-        ("postgresql+psycopg:///sales", "postgresql/sales"),
+        ("postgresql+psycopg://ann@/sales", "ann@postgresql/sales"),
     ],
 )
 def test_labels_are_short_and_have_no_secret(url: str, label: str) -> None:
