@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 from pandas.api.extensions import no_default
 
 from sqlcache_nb import config, guard, report, retention
-from sqlcache_nb.entry import Entry, Provenance
-from sqlcache_nb.environment import environment, versions
+from sqlcache_nb.entry import Entry
 from sqlcache_nb.errors import (
     NotCacheable,
     NotCachedWarning,
@@ -30,7 +29,7 @@ from sqlcache_nb.errors import (
 from sqlcache_nb.freshness import Reason, Ttl, parse_ttl
 from sqlcache_nb.inventory import Inventory, opened_payload
 from sqlcache_nb.key import Key
-from sqlcache_nb.query import Query, ask
+from sqlcache_nb.question import Answer, Question, examine, provenance_of, question_of
 from sqlcache_nb.redaction import redact
 from sqlcache_nb.request import CacheOptions, PandasCall
 from sqlcache_nb.result import Outcome, Result
@@ -74,21 +73,10 @@ class Stats:
 
 
 @dataclass(frozen=True, slots=True)
-class _Question:
-    """A query put to an identified database, whose state was noted before."""
-
-    key: Key
-    query: Query
-    dialect: str
-    label: str
-    token: str | None
-
-
-@dataclass(frozen=True, slots=True)
 class _Hit:
     """A question whose answer is stored and fresh, and why."""
 
-    question: _Question
+    question: Question
     reason: Reason
     stored: Stored
     payload: Payload
@@ -98,18 +86,9 @@ class _Hit:
 class _Miss:
     """A question that must be fetched, why, and what its statement is known to do."""
 
-    question: _Question
+    question: Question
     reason: Reason
     facts: guard.Facts
-
-
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    """What the database gave."""
-
-    frame: Any
-    fetched_at: datetime
-    elapsed: float
 
 
 def _taking_what(other: Callable[P, Any]) -> Callable[[Callable[..., Any]], Callable[P, Any]]:
@@ -254,17 +233,17 @@ class QueryCache(Inventory):
         Raises:
             NotCacheable: the question is to be run without the cache.
         """
-        question = _ask(call, source, options.source_name)
+        question = question_of(call, source, options.source_name)
         found = Reason.ASKED if options.refresh else self._look_up(question, options)
         if isinstance(found, _Hit):
             return found
-        return _Miss(question, found, _examine(question, source))
+        return _Miss(question, found, examine(question, source))
 
-    def _look_up(self, question: _Question, options: CacheOptions) -> _Hit | Reason:
+    def _look_up(self, question: Question, options: CacheOptions) -> _Hit | Reason:
         """A hit, or why there is none."""
         store = self._store()
         stored = store.lookup(question.key.digest)
-        if stored is None:
+        if stored is None or stored.entry.directory not in (None, _working_directory()):
             return Reason.FIRST_TIME
         verdict = options.freshness(self._default_ttl).judge(stored.entry, self._clock(), question.token)
         if not verdict.fresh:
@@ -298,13 +277,13 @@ class QueryCache(Inventory):
             Outcome.HIT, hit.reason, hit.question.label, decode, entry=stored.entry, path=stored.path
         )
 
-    def _fetch(self, call: PandasCall, source: Source) -> _Answer:
+    def _fetch(self, call: PandasCall, source: Source) -> Answer:
         """Ask the database; its errors are pandas' own and pass through."""
         fetched_at, started = self._clock(), time.perf_counter()
         frame = call.run(source.con)
-        return _Answer(frame, fetched_at, time.perf_counter() - started)
+        return Answer(frame, fetched_at, time.perf_counter() - started)
 
-    def _keep(self, miss: _Miss, answer: _Answer, options: CacheOptions) -> Stored:
+    def _keep(self, miss: _Miss, answer: Answer, options: CacheOptions) -> Stored:
         """Store an answer.
 
         Raises:
@@ -315,17 +294,18 @@ class QueryCache(Inventory):
 
         if not len(answer.frame):
             raise NotCacheable("the answer has no rows")
-        provenance = _provenance(miss, answer)
+        provenance = provenance_of(miss.question, miss.facts, answer)
         payload = encode(answer.frame, provenance.to_json())
         if payload.size > self._size_limit:
             raise NotCacheable(f"the result is larger than size_limit, {report.size(self._size_limit)}")
-        token, facts = miss.question.token, miss.facts
+        token, dialect, facts = miss.question.token, miss.question.dialect, miss.facts
         entry = Entry(
             provenance,
             ttl=options.seconds,
             token=token,
             exact=facts.covered and not facts.volatile and token is not None,
             volatile=facts.volatile,
+            directory=None if facts.covered or dialect != "duckdb" else _working_directory(),
             name=options.name,
             tags=options.tags,
         )
@@ -341,11 +321,11 @@ class QueryCache(Inventory):
     def _forget(self, key: Key) -> None:
         self._shielded(lambda: self._store().delete([key.digest]))
 
-    def _refused(self, label: str, answer: _Answer, refusal: NotCacheable) -> Result:
+    def _refused(self, label: str, answer: Answer, refusal: NotCacheable) -> Result:
         self._warn(NotCachedWarning, _not_cached(refusal))
         return self._bypass(label, answer, Reason.REFUSED, str(refusal))
 
-    def _bypass(self, label: str, answer: _Answer, reason: Reason, detail: str) -> Result:
+    def _bypass(self, label: str, answer: Answer, reason: Reason, detail: str) -> Result:
         return self._counted(
             Result(Outcome.BYPASSED, reason, label, lambda: answer.frame, detail, elapsed=answer.elapsed)
         )
@@ -398,6 +378,15 @@ class QueryCache(Inventory):
             self._said.add((what, text))
             return is_new
 
+    @property
+    def ttl(self) -> float:
+        """Seconds for which an entry is fresh that was stored without a ttl."""
+        return self._default_ttl
+
+    @ttl.setter
+    def ttl(self, ttl: Ttl) -> None:
+        self._default_ttl = parse_ttl(ttl)
+
     # --- beside reading -------------------------------------------------------------------------------
 
     def stats(self) -> Stats:
@@ -445,63 +434,12 @@ class QueryCache(Inventory):
         return engines.execute(con, sql, params)
 
 
+def _working_directory() -> str:
+    try:
+        return os.getcwd()  # noqa: PTH109  # to be compared, and no path to be used
+    except OSError:  # it was deleted
+        return ""
+
+
 def _not_cached(refusal: NotCacheable) -> str:
     return f"not cached: {refusal}"
-
-
-def _ask(call: PandasCall, source: Source, source_name: str | None) -> _Question:
-    """The question, and the database's state as it is before any fetch.
-
-    Raises:
-        NotCacheable: the question, or the database, cannot be told from another one.
-    """
-    if call.chunksize is not None:
-        raise NotCacheable("chunks are not cached")
-    identity = source.identify()
-    query = ask(
-        call.sql,
-        call.params,
-        dialect=source.dialect,
-        options=call.options(),
-        environment=environment(),
-        execution_options=source.execution_options(),
-        adapt=source.adapt,
-    )
-    return _Question(
-        key=Key.of({**query.parts(), "source": identity.named(source_name).parts()}),
-        query=query,
-        dialect=identity.dialect,
-        label=source_name or identity.label,
-        token=source.token(identity),
-    )
-
-
-def _examine(question: _Question, source: Source) -> guard.Facts:
-    """What the statement does.
-
-    Raises:
-        NotCacheable: its answer must not be kept.
-    """
-    facts = guard.examine(question.query.sql, question.dialect, source.schema())
-    if facts.refusal:
-        raise NotCacheable(facts.refusal)
-    return replace(facts, volatile=facts.volatile or guard.asks_for_the_time(question.query.params))
-
-
-def _provenance(miss: _Miss, answer: _Answer) -> Provenance:
-    question, query = miss.question, miss.question.query
-    return Provenance(
-        key=question.key.digest,
-        parts=question.key.parts,
-        kind=query.kind,
-        sql=redact(query.shown),
-        params=query.readable_params(),
-        source=question.label,
-        dialect=question.dialect,
-        tables=miss.facts.tables,
-        fetched_at=answer.fetched_at,
-        elapsed=answer.elapsed,
-        rows=answer.frame.shape[0],
-        columns=answer.frame.shape[1],
-        versions=versions(),
-    )

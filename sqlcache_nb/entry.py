@@ -64,6 +64,7 @@ class Entry:
         token: the database's validator token, taken before the fetch.
         exact: whether an equal token proves that the answer is the same.
         volatile: whether the statement asks for the time.
+        directory: the working directory, where the statement may read files by relative paths.
         name: a person's own word for the result.
         tags: labels to list and clear by.
     """
@@ -75,6 +76,7 @@ class Entry:
     token: str | None = None
     exact: bool = False
     volatile: bool = False
+    directory: str | None = None
     name: str | None = None
     tags: tuple[str, ...] = ()
 
@@ -133,6 +135,7 @@ _TYPES: dict[type, dict[str, Any]] = {
         "token": (str, type(None)),
         "exact": bool,
         "volatile": bool,
+        "directory": (str, type(None)),
         "name": (str, type(None)),
     },
 }

@@ -436,7 +436,7 @@ class TestFaultsOfTheCache:
     ) -> None:
         cache.read(QUERY, sales)
         hit = cache.read(QUERY, sales)
-        monkeypatch.setattr("sqlcache_nb.codec.from_arrow", lambda *args: 1 / 0)
+        monkeypatch.setattr("sqlcache_nb.codec.is_as_it_was", lambda *args: 1 / 0)
         with pytest.warns(StoreWarning, match="cannot be decoded"):
             assert differences(pd.read_sql(QUERY, sales), hit.frame) == []
         monkeypatch.undo()
@@ -481,7 +481,7 @@ class TestFaultsOfTheCache:
     def test_a_mistake_of_ours_does_not_cost_the_answer(
         self, tmp_path: Path, sales: Engine, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("sqlcache_nb.cache.ask", lambda *args, **kwargs: 1 / 0)
+        monkeypatch.setattr("sqlcache_nb.question.ask", lambda *args, **kwargs: 1 / 0)
         with QueryCache(tmp_path / "mistaken") as cache:
             self.assert_stands_aside(cache, sales, match="please report it: ZeroDivisionError")
 
@@ -528,6 +528,13 @@ class TestBesideReading:
     def test_a_failed_write_is_rolled_back(self, cache: QueryCache, sales: Engine) -> None:
         with pytest.raises(OperationalError):
             cache.execute("delete from nowhere", sales)
+
+    def test_the_default_ttl_can_be_changed(self, cache: QueryCache, sales: Engine, clock: Clock) -> None:
+        cache.read(QUERY, sales)
+        clock.forward(hours=2)
+        cache.ttl = "1h"
+        assert cache.ttl == 3_600
+        assert cache.read(QUERY, sales, validate=False).reason is Reason.EXPIRED
 
     def test_a_closed_cache_opens_again(self, tmp_path: Path, sales: Engine) -> None:
         cache = QueryCache(tmp_path / "again")

@@ -18,7 +18,14 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from sqlalchemy.sql.elements import quoted_name
 
-from sqlcache_nb.codec.columns import Spec, from_arrow, string_dtype, string_spec, to_arrow
+from sqlcache_nb.codec.columns import (
+    Spec,
+    from_arrow,
+    is_as_it_was,
+    string_dtype,
+    string_spec,
+    to_arrow,
+)
 from sqlcache_nb.errors import CodecError, NotCacheable
 
 __all__ = ["FORMAT", "Payload", "encode"]
@@ -119,12 +126,13 @@ def _restore(table: pa.Table, spec: Mapping[str, Any], use_threads: bool) -> pd.
     table = table.rename_columns([str(position) for position in range(table.num_columns)])
     natural: pd.DataFrame = table.to_pandas(ignore_metadata=True, use_threads=use_threads)
     frame = natural.iloc[:, :width].copy(deep=False) if spec["index"] else natural
+    dtypes = list(frame.dtypes)
     for position, column_spec in enumerate(spec["columns"]):
-        before = frame.iloc[:, position]
-        after = from_arrow(table.column(position), column_spec, before)
-        if after is not before:
-            # As a Series of its own dtype: pandas would infer another one from an array of objects.
-            frame.isetitem(position, pd.Series(after, index=frame.index, dtype=after.dtype))
+        if is_as_it_was(column_spec, dtypes[position]):
+            continue
+        after = from_arrow(table.column(position), column_spec, frame.iloc[:, position])
+        # As a Series of its own dtype: pandas would infer another one from an array of objects.
+        frame.isetitem(position, pd.Series(after, index=frame.index, dtype=after.dtype))
     frame.columns = _restored_labels(spec["labels"])
     if spec["index"]:
         frame.index = _restored_index(table, natural, spec, width)

@@ -71,32 +71,46 @@ def to_arrow(values: pd.Series[Any] | pd.Index[Any]) -> tuple[pa.Array | pa.Chun
     raise NotCacheable(f"is of dtype {dtype}")
 
 
+def is_as_it_was(spec: Spec, dtype: Any) -> bool:
+    """Whether Arrow's own conversion, which gave this dtype, is right for the column.
+
+    Args:
+        spec: what `to_arrow` said.
+        dtype: the dtype that Arrow's own conversion gave.
+    """
+    match spec["kind"]:
+        case "numpy":
+            return bool(dtype == spec["dtype"])
+        case "object":  # int and datetime it turns into pandas' own
+            return bool(dtype == np.dtype(object))
+        case "string":
+            return isinstance(dtype, pd.StringDtype) and string_spec(dtype).items() <= spec.items()
+    return False
+
+
 def from_arrow(column: pa.ChunkedArray, spec: Spec, natural: Any) -> Any:
     """The array of a column.
 
     Args:
         column: as read from Parquet.
         spec: what `to_arrow` said.
-        natural: what Arrow's own conversion gave, which is used where it is right.
+        natural: what Arrow's own conversion gave.
 
     Raises:
         CodecError: the spec is of an unknown kind.
     """
     kind = spec["kind"]
+    if is_as_it_was(spec, natural.dtype):
+        return natural
     if kind == "numpy":
-        return natural if natural.dtype == spec["dtype"] else natural.astype(spec["dtype"])
+        return natural.astype(spec["dtype"])
     if kind == "object":
-        # Arrow gives most objects as they were; int and datetime it turns into pandas' own.
-        return natural if natural.dtype == object else _objects(column, spec["of"])
+        return _objects(column, spec["of"])
     if kind == "zoned":
         return natural.dt.as_unit(spec["unit"]).dt.tz_convert(_zone(spec["zone"])).array
     if kind == "string":
         dtype: Any = string_dtype(spec)
-        return (
-            natural
-            if natural.dtype == dtype and _storage(natural) == spec["storage"]
-            else dtype.__from_arrow__(column)
-        )
+        return dtype.__from_arrow__(column)
     if kind == "arrow":
         return pd.arrays.ArrowExtensionArray(column)
     if kind == "masked":
@@ -222,10 +236,6 @@ def string_dtype(spec: Mapping[str, Any]) -> pd.StringDtype:
     if spec["na"] == "NA" or spec["storage"] == "pyarrow_numpy":  # the latter is pandas 2.2's word
         return pd.StringDtype(spec["storage"])
     return pd.StringDtype(spec["storage"], na_value=np.nan)
-
-
-def _storage(values: Any) -> str | None:
-    return getattr(values.dtype, "storage", None)
 
 
 def _zone_spec(zone: tzinfo) -> dict[str, Any]:

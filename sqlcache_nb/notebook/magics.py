@@ -15,9 +15,9 @@ from IPython.core.magic import (
     needs_local_scope,
     no_var_expand,
 )
-from traitlets import Bool, Float, Instance, TraitError, Unicode, Union, observe, validate
+from traitlets import Bool, Float, Instance, TraitError, Unicode, Union, validate
 
-from sqlcache_nb import config, report
+from sqlcache_nb import report
 from sqlcache_nb.errors import (
     ConfigError,
     EntryNotFound,
@@ -64,7 +64,7 @@ class CachedSQLMagics(Magics):
         super().__init__(shell, **traits)
         self._ipython: Any = shell  # traitlets would have it that there may be none
         self._connections = Connections()
-        self._own_cache: QueryCache | None = None
+        self._ttl_before: float | None = None
         self._lines = LineHandler(lambda: bool(self.quiet))
         self._lines.attach()
 
@@ -125,9 +125,6 @@ class CachedSQLMagics(Magics):
         """Close the engines and the cache that were made here, and show no more lines."""
         self._lines.detach()
         self._connections.close()
-        if self._own_cache is not None:
-            self._own_cache.close()
-            self._own_cache = None
 
     @validate("ttl")
     def _check_ttl(self, proposal: Mapping[str, Any]) -> Any:
@@ -138,22 +135,14 @@ class CachedSQLMagics(Magics):
             raise TraitError(str(fault)) from None
         return proposal["value"]
 
-    @observe("ttl")
-    def _forget_own_cache(self, _change: object) -> None:
-        own = getattr(self, "_own_cache", None)  # the first change is that of the constructor
-        if own is not None:
-            own.close()
-        self._own_cache = None
-
     def _cache(self) -> QueryCache:
-        """The default cache, or one on the same directory with the ttl of `%config`."""
+        """The default cache, with the ttl of `%config`."""
         from sqlcache_nb.api import default_cache
-        from sqlcache_nb.cache import QueryCache
 
-        if self.ttl is None:
-            cache = default_cache()
-        else:
-            cache = self._own_cache = self._own_cache or QueryCache(ttl=self.ttl)
+        cache = default_cache()
+        if self._ttl_before is None:
+            self._ttl_before = cache.ttl
+        cache.ttl = self._ttl_before if self.ttl is None else self.ttl
         if announcement := cache.announce():
             show(announcement)
         return cache
@@ -219,7 +208,7 @@ class CachedSQLMagics(Magics):
             case grammar.List():
                 return entries_table(self._cache().entries(), _now())
             case grammar.Info(key):
-                show(entry_text(self._cache().find(key), _now(), self._default_ttl()))
+                show(entry_text(self._cache().find(key), _now(), self._cache().ttl))
             case grammar.Stats():
                 show(stats_text(self._cache().stats()))
             case grammar.Clear():
@@ -232,10 +221,6 @@ class CachedSQLMagics(Magics):
             case _:
                 assert_never(verb)
         return None
-
-    def _default_ttl(self) -> float:
-        """Seconds for entries that were stored without a ttl, as `_cache` has them."""
-        return config.load().ttl if self.ttl is None else parse_ttl(self.ttl)
 
     def _clear(self, verb: grammar.Clear) -> str:
         cache = self._cache()

@@ -143,6 +143,18 @@ class TestWhatIsOutsideTheFile:
             again = cache.read(query, engine)
             assert (again.reason, again.frame["n"].tolist()) == (Reason.EXPIRED, [2]), query
 
+    def test_a_relative_path_is_of_the_working_directory(
+        self, cache: QueryCache, engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        answers = []
+        for number in (1, 2):
+            (tmp_path / str(number)).mkdir()
+            (tmp_path / str(number) / "x.csv").write_text(f"n\n{number}\n")
+            monkeypatch.chdir(tmp_path / str(number))
+            answers += [cache.read("select n from 'x.csv'", engine) for _ in range(2)]
+        assert [answer.frame["n"].tolist() for answer in answers] == [[1], [1], [2], [2]]
+        assert [answer.outcome for answer in answers] == [Outcome.MISS, Outcome.HIT] * 2
+
     @pytest.mark.parametrize("query", ["select * from s1.v", "select g(1, 2) as n"])
     def test_one_name_for_two_things_is_not_vouched_for(
         self, cache: QueryCache, engine: Engine, write: Callable[[str], None], tmp_path: Path, query: str
