@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from sqlalchemy import Engine, text
+from sqlalchemy.pool import StaticPool
 
 from sqlcache_nb import NotCachedWarning, Outcome, QueryCache
 from sqlcache_nb.freshness import Reason
@@ -31,7 +32,8 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def engine(path: Path, engines: Callable[..., Engine]) -> Engine:
-    return engines(f"duckdb:///{path}")
+    # One session for all, as a pool of the newer dialect keeps it: what is set on it stays.
+    return engines(f"duckdb:///{path}", poolclass=StaticPool)
 
 
 @pytest.fixture
@@ -49,6 +51,22 @@ class TestEngine(SourceContract):
     @pytest.fixture
     def con(self, engine: Engine) -> Engine:
         return engine
+
+
+class TestEngineOfItsOwnPool(SourceContract):
+    label = "sales.duckdb"
+
+    @pytest.fixture
+    def con(self, path: Path, engines: Callable[..., Engine]) -> Engine:
+        return engines(f"duckdb:///{path}")
+
+    @pytest.fixture
+    def write(self, con: Engine) -> Callable[[str], None]:
+        def run(sql: str) -> None:
+            with con.begin() as connection:
+                connection.execute(text(sql))
+
+        return run
 
 
 class TestUrl(SourceContract):
