@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import threading
 from collections.abc import Iterator
 from typing import Any, Literal, TypedDict, Unpack, overload
@@ -43,6 +44,7 @@ def default_cache() -> QueryCache:
     with _lock:
         if not _default:
             _default.append(QueryCache())
+            atexit.register(_default[0].close)
         return _default[0]
 
 

@@ -1,4 +1,4 @@
-"""What is stored in one place: list it, find it, load it, delete it."""
+"""The entries of one store: list them, find them, load them, delete them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Inventory:
-    """The results that are stored in one place.
+    """The entries of one store.
 
     Args:
         place: a directory, opened at first use, or a `Store`.
@@ -40,11 +40,11 @@ class Inventory:
 
     @property
     def directory(self) -> Path:
-        """Where results are kept."""
+        """Where entries are kept."""
         return Path(self._place.directory if isinstance(self._place, Store) else self._place)
 
     def load(self, key_or_name: str) -> Result:
-        """A stored result as it is, of any age, also one that no question reaches any more.
+        """An entry's frame as it is, of any age, also one that no question reaches any more.
 
         Args:
             key_or_name: a key, a unique prefix of one, or a name.
