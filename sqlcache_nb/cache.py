@@ -18,6 +18,7 @@ from pandas.api.extensions import no_default
 from sqlcache_nb import config, guard, report, retention
 from sqlcache_nb.entry import Entry
 from sqlcache_nb.errors import (
+    DamagedPayload,
     NotCacheable,
     NotCachedWarning,
     SqlcacheWarning,
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     from sqlcache_nb.codec import Payload
 
 logger = logging.getLogger("sqlcache_nb")
+
+_announced: set[str] = set()
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -248,9 +251,13 @@ class QueryCache(Inventory):
         verdict = options.freshness(self._default_ttl).judge(stored.entry, self._clock(), question.token)
         if not verdict.fresh:
             return verdict.reason
-        payload = opened_payload(store, stored)
-        if payload is None:
+        try:
+            payload = opened_payload(store, stored)
+        except DamagedPayload as fault:
+            self._warn(StoreWarning, f"{fault}; the database was asked again")
             return Reason.DAMAGED
+        if payload is None:
+            return Reason.FIRST_TIME
         entry = stored.entry.labelled(options.name, options.tags)
         if entry != stored.entry:
             try:
@@ -299,17 +306,19 @@ class QueryCache(Inventory):
         if payload.size > self._size_limit:
             raise NotCacheable(f"the result is larger than size_limit, {report.size(self._size_limit)}")
         token, dialect, facts = miss.question.token, miss.question.dialect, miss.facts
+        store = self._store()
+        before = store.lookup(miss.question.key.digest)  # whose ttl, name and tags stay if none are given
         entry = Entry(
             provenance,
-            ttl=options.seconds,
+            ttl=before.entry.ttl if before is not None and options.seconds is None else options.seconds,
             token=token,
             exact=facts.covered and not facts.volatile and token is not None,
             volatile=facts.volatile,
             directory=None if facts.covered or dialect != "duckdb" else _working_directory(),
-            name=options.name,
-            tags=options.tags,
-        )
-        return self._store().write(entry, memoryview(payload))
+            name=before.entry.name if before is not None else None,
+            tags=before.entry.tags if before is not None else (),
+        ).labelled(options.name, options.tags)
+        return store.write(entry, memoryview(payload))
 
     def _make_room(self, newest: Entry) -> None:
         """Evict the oldest other entries where the store is over its size."""
@@ -362,9 +371,12 @@ class QueryCache(Inventory):
         return refusal
 
     def announce(self) -> str | None:
-        """A sentence about the pyproject.toml that chose the directory: once, and then None."""
-        announcement, self._announcement = self._announcement, None
-        return announcement
+        """A sentence about the pyproject.toml that chose the directory: once in a process, and then None."""
+        with self._lock:
+            if self._announcement is None or self._announcement in _announced:
+                return None
+            _announced.add(self._announcement)
+            return self._announcement
 
     def _warn(self, category: type[SqlcacheWarning], text: str) -> None:
         """Warn once per text, at the caller's own line."""

@@ -120,6 +120,8 @@ class Entry:
             for name, expected in _TYPES[type(record)].items():
                 if not isinstance(value := getattr(record, name), expected):
                     raise ValueError(f"not an entry: {name} is {value!r}")  # noqa: TRY004  # damaged text
+        if not all(isinstance(label, str) for label in (*entry.tags, *entry.provenance.tables)):
+            raise ValueError("not an entry: a tag or table is no text")
         return entry
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Self
 import pandas as pd
 
 from sqlcache_nb.entry import Entry
-from sqlcache_nb.errors import CodecError, EntryNotFound
+from sqlcache_nb.errors import CodecError, DamagedPayload, EntryNotFound
 from sqlcache_nb.freshness import Reason, Ttl, parse_ttl
 from sqlcache_nb.result import Outcome, Result
 from sqlcache_nb.stores import Removed, Store, Stored
@@ -54,9 +54,12 @@ class Inventory:
             StoreError: the directory cannot be used.
         """
         stored = self._find(key_or_name)
-        payload = opened_payload(self._store(), stored)
+        try:
+            payload = opened_payload(self._store(), stored)
+        except DamagedPayload as fault:
+            raise EntryNotFound(f"{key_or_name!r}: {fault}; ask its question again") from fault
         if payload is None:
-            raise EntryNotFound(f"{key_or_name!r} was damaged, and is deleted: ask its question again")
+            raise EntryNotFound(f"{key_or_name!r} was replaced or deleted just now, or is of another version")
         label = stored.entry.provenance.source
         return Result(Outcome.HIT, Reason.LOADED, label, lambda: payload.frame, "", stored.entry, stored.path)
 
@@ -197,11 +200,14 @@ _ENTRY_COLUMNS = "key name tags source sql rows columns bytes fetched_at ttl ela
 
 
 def opened_payload(store: Store, stored: Stored) -> Payload | None:
-    """The payload in memory, or None where it cannot be had: then it is a miss.
+    """The payload in memory, or None where it is gone, or of another version.
 
     Args:
         store: where it is.
         stored: its row.
+
+    Raises:
+        DamagedPayload: it is missing, or not what was written.
     """
     from sqlcache_nb.codec import Payload
 

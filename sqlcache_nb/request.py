@@ -12,6 +12,10 @@ from pandas.api.extensions import no_default
 from sqlcache_nb.errors import ConfigError
 from sqlcache_nb.freshness import Freshness, Ttl, parse_ttl
 
+# Bound now: somebody may put `cached_read_sql` in the place of `pandas.read_sql`.
+# Any: its overloads cannot follow arguments that are passed on.
+_read_sql: Any = pd.read_sql
+
 
 @dataclass(frozen=True)
 class PandasCall:
@@ -48,8 +52,7 @@ class PandasCall:
         Raises:
             Exception: whatever pandas raises.
         """
-        read_sql: Any = pd.read_sql  # its overloads cannot follow arguments that are passed on
-        frames: pd.DataFrame | Iterator[pd.DataFrame] = read_sql(
+        frames: pd.DataFrame | Iterator[pd.DataFrame] = _read_sql(
             self.sql,
             con,
             index_col=self.index_col,
@@ -111,8 +114,11 @@ class CacheOptions:
             raise ConfigError("refresh stores what it fetches: it cannot be had with no_store")
         if self.validate not in ("auto", False):
             raise ConfigError(f'validate={self.validate!r} is not known: give "auto" or False')
-        if not (self.tag is None or isinstance(self.tag, str)):
+        if isinstance(self.tag, Iterable) and not isinstance(self.tag, str):
             object.__setattr__(self, "tag", tuple(self.tag))  # an iterator can be read once only
+        for label in (self.name, self.source_name, *self.tags):
+            if not (label is None or isinstance(label, str)):
+                raise ConfigError(f"name, tag and source_name are texts, and {label!r} is not")
         if self.ttl is not None:
             parse_ttl(self.ttl)
 
@@ -126,7 +132,8 @@ class CacheOptions:
         """The labels, each once."""
         if self.tag is None:
             return ()
-        return (self.tag,) if isinstance(self.tag, str) else tuple(dict.fromkeys(self.tag))
+        labels: Any = self.tag if isinstance(self.tag, tuple) else (self.tag,)
+        return tuple(dict.fromkeys(labels))
 
     def freshness(self, default_ttl: float) -> Freshness:
         """The caller's policy.

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from sqlcache_nb.entry import Entry, Provenance
+from sqlcache_nb.errors import DamagedPayload
 from sqlcache_nb.stores import Removed, Store
 
 START = datetime(2026, 11, 20, 9, 14, tzinfo=UTC)
@@ -80,9 +81,11 @@ class StoreContract:
                 stored.path.write_bytes(b"")
             case "gone":
                 stored.path.unlink()
-        assert store.read(stored) is None
+        with pytest.raises(DamagedPayload):
+            store.read(stored)
         assert store.lookup("a" * 64) is None
         assert not stored.path.exists()
+        assert store.read(stored) is None  # its row is gone: no fault of the place
 
     def test_update_changes_the_facts_and_not_the_payload(self, store: Store) -> None:
         stored = store.write(entry_of("a" * 64), memoryview(b"payload"))

@@ -30,13 +30,14 @@ CLASSES = {
 
 def drawn() -> dict[str, str]:
     """Each class of the docstring's tree, and the root that it is drawn under."""
-    tree, root = {}, ""
+    tree, root, above = {}, "", ""
     for line in (errors.__doc__ or "").splitlines():
         if re.fullmatch(r"    \w+", line):
             root = line.strip()
             tree[root] = "Exception" if root.endswith("Error") else "UserWarning"
-        elif match := re.match(r"     [├└]── (\w+)", line):
-            tree[match[1]] = root
+        elif match := re.match(r"     (?:│    )?[├└]── (\w+)", line):
+            tree[match[1]] = above if line.startswith("     │    ") else root
+            above = match[1]
     return tree
 
 

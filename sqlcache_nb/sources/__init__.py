@@ -57,5 +57,6 @@ def _driver_source(con: Any) -> Source:
             return AdbcSource(con)
         except adbc.Error as fault:  # closed: pandas will meet it, too
             return Source(con, "ADBC", f"the connection does not answer: {type(fault).__name__}")
-    driver = type(con).__module__.partition(".")[0].lstrip("_")
+    driver = type(con).__module__.partition(".")[0]
+    driver = "a class of your own" if driver == "__main__" else driver.removeprefix("_")
     return Source(con, driver, f"a raw connection of {driver} is not cached; an Engine is")

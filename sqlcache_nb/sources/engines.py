@@ -207,8 +207,12 @@ def execute(con: Engine | str, sql: object, params: Any = None) -> int:
         with engine.begin() as connection:
             run: Any = connection.exec_driver_sql if isinstance(sql, str) else connection.execute
             result = run(sql, params)
-            # SQLite counts the rows of a RETURNING only as they are read.
-            return len(result.fetchall()) if result.returns_rows else int(result.rowcount)
+            if not result.returns_rows:
+                return int(result.rowcount)
+            # SQLite counts the rows of a RETURNING only as they are read; DuckDB's answer is the count.
+            is_count = connection.dialect.name == "duckdb" and list(result.keys()) == ["Count"]
+            rows = result.fetchall()
+            return sum(int(row[0]) for row in rows) if is_count else len(rows)
     finally:
         if engine is not con:
             engine.dispose()

@@ -15,7 +15,7 @@ from weakref import WeakSet
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.pool import Pool, QueuePool
+from sqlalchemy.pool import NullPool, Pool, QueuePool
 
 from sqlcache_nb.errors import NotCacheable
 
@@ -54,6 +54,8 @@ def check_sessions(engine: Engine) -> None:
         NotCacheable: a session is not what the URL says, or cannot be asked.
     """
     pool = engine.pool
+    if isinstance(pool, NullPool):  # keeps no session
+        return
     with _lock:
         is_new = pool not in _watched
         _watched.add(pool)

@@ -52,7 +52,11 @@ class Store(Protocol):
         """The row of a key, or None."""
 
     def read(self, stored: Stored) -> bytes | None:
-        """The payload, or None where it is gone or damaged: then its row is deleted, too."""
+        """The payload, or None where another process has replaced or deleted it meanwhile.
+
+        Raises:
+            DamagedPayload: it is missing, or not what was written; its row is deleted, too.
+        """
 
     def write(self, entry: Entry, payload: memoryview) -> Stored:
         """Store a payload with its entry, in place of an older one, and fill in checksum and bytes."""

@@ -21,7 +21,7 @@ import diskcache
 import xxhash
 
 from sqlcache_nb.entry import Entry
-from sqlcache_nb.errors import StoreError
+from sqlcache_nb.errors import DamagedPayload, StoreError
 from sqlcache_nb.stores import Removed, Stored
 
 LAYOUT = "v1"
@@ -128,7 +128,7 @@ class DiskStore:
                 return None
 
     def read(self, stored: Stored) -> bytes | None:
-        """The payload, or None where it is gone or damaged: then its row is deleted, too."""
+        """The payload, or None where another process has replaced or deleted it meanwhile."""
         with _faults(self.directory):
             try:
                 payload = stored.path.read_bytes()
@@ -137,9 +137,10 @@ class DiskStore:
             if xxhash.xxh3_128_hexdigest(payload) == stored.entry.checksum:
                 return payload
             with self._cache.transact():
-                if self.lookup(stored.entry.key) == stored:  # and not one that has replaced it since
-                    self._cache.delete(stored.entry.key)
-            return None
+                if self.lookup(stored.entry.key) != stored:
+                    return None
+                self._cache.delete(stored.entry.key)
+        raise DamagedPayload(f"a stored file in {self.directory} was missing or damaged, and is deleted")
 
     def write(self, entry: Entry, payload: memoryview) -> Stored:
         """Store a payload with its entry, in place of an older one of the same key."""

@@ -214,3 +214,16 @@ class TestWhatIsOutsideTheFile:
 def test_in_memory_databases_have_no_identity(cache: QueryCache, engines: Callable[..., Engine]) -> None:
     with pytest.warns(NotCachedWarning, match="in-memory"):
         assert cache.read("select 1 as n", engines("duckdb://")).outcome is Outcome.BYPASSED
+
+
+@pytest.mark.parametrize(
+    ("statement", "rows"),
+    [
+        ("insert into sales (id) values (7), (8)", 2),
+        ("update sales set amount = 0 where id < 4", 3),
+        ("delete from sales where id < 3 returning id", 2),
+        ("create table numbers as select * from range(50)", 50),
+    ],
+)
+def test_a_write_says_how_many_rows(cache: QueryCache, engine: Engine, statement: str, rows: int) -> None:
+    assert cache.execute(statement, engine) == rows
