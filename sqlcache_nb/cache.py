@@ -28,6 +28,7 @@ from sqlcache_nb.errors import (
     warn,
 )
 from sqlcache_nb.freshness import Reason, Ttl, parse_ttl
+from sqlcache_nb.identity import working_directory
 from sqlcache_nb.inventory import Inventory, opened_payload
 from sqlcache_nb.key import Key
 from sqlcache_nb.question import Answer, Question, examine, provenance_of, question_of
@@ -246,7 +247,7 @@ class QueryCache(Inventory):
         """A hit, or why there is none."""
         store = self._store()
         stored = store.lookup(question.key.digest)
-        if stored is None or stored.entry.directory not in (None, _working_directory()):
+        if stored is None or stored.entry.directory not in (None, working_directory()):
             return Reason.FIRST_TIME
         verdict = options.freshness(self._default_ttl).judge(stored.entry, self._clock(), question.token)
         if not verdict.fresh:
@@ -314,7 +315,7 @@ class QueryCache(Inventory):
             token=token,
             exact=facts.covered and not facts.volatile and token is not None,
             volatile=facts.volatile,
-            directory=None if facts.covered or dialect != "duckdb" else _working_directory(),
+            directory=None if facts.covered or dialect != "duckdb" else working_directory(),
             name=before.entry.name if before is not None else None,
             tags=before.entry.tags if before is not None else (),
         ).labelled(options.name, options.tags)
@@ -357,9 +358,8 @@ class QueryCache(Inventory):
                 self.close()  # to be opened anew: the directory may have been removed under us
             return self._stood_aside(str(fault), "the cache directory cannot be used")
         except Exception as fault:  # noqa: BLE001  # a mistake of ours is said, and does not cost the answer
-            told = redact(
-                f"{type(fault).__name__}: {fault}".partition("\n")[0]
-            )  # the first line names no values
+            # Of SQLAlchemy's messages the first line names no values.
+            told = redact(f"{type(fault).__name__}: {fault}".partition("\n")[0])
             text = f"sqlcache_nb made a mistake and stood aside, please report it: {told}"
             return self._stood_aside(text, "sqlcache_nb made a mistake")
 
@@ -444,13 +444,6 @@ class QueryCache(Inventory):
                 "a write needs an Engine or a URL: a connection's transactions are its owner's"
             )
         return engines.execute(con, sql, params)
-
-
-def _working_directory() -> str:
-    try:
-        return os.getcwd()  # noqa: PTH109  # to be compared, and no path to be used
-    except OSError:  # it was deleted
-        return ""
 
 
 def _not_cached(refusal: NotCacheable) -> str:

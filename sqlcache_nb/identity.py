@@ -136,6 +136,14 @@ def file_identity(dialect: str, driver: str, path: str | None, **options: object
     return SourceIdentity(dialect, driver, files=(os.path.realpath(path),), options=options)
 
 
+def working_directory() -> str:
+    """Where relative paths begin, "" where the directory was deleted."""
+    try:
+        return os.getcwd()  # noqa: PTH109  # to be compared, and no path to be used
+    except OSError:
+        return ""
+
+
 def _user_of_this_process() -> str:
     try:
         return getpass.getuser()  # whom a driver asks for where nobody is named

@@ -132,7 +132,7 @@ class Inventory:
         """
         if (key, name, tag, source, older_than) == (None,) * 5:
             return self._store().clear()
-        key = None if key is None else self._find_key(key, "key").entry.key
+        key = None if key is None else self._find_key(key).entry.key
         age = None if older_than is None else timedelta(seconds=parse_ttl(older_than))
         now = self._clock()
         return self._store().delete(
@@ -157,7 +157,7 @@ class Inventory:
             EntryNotFound: there is none, or there are several.
             StoreError: the directory cannot be used.
         """
-        return self._store().delete([self._find_key(key, "key").entry.key])
+        return self._store().delete([self._find_key(key).entry.key])
 
     def close(self) -> None:
         """Release the directory; the next use opens it again. A `Store` that was given is its owner's."""
@@ -179,21 +179,21 @@ class Inventory:
             return self._opened
 
     def _find(self, key_or_name: str) -> Stored:
-        for stored in self._store().entries():
-            if stored.entry.name == key_or_name:
-                return stored
-        return self._find_key(key_or_name, "key or name")
+        rows = self._store().entries()
+        named = (stored for stored in rows if stored.entry.name == key_or_name)
+        return next(named, None) or _only_one(rows, key_or_name, "key or name")
 
-    def _find_key(self, prefix: str, noun: str) -> Stored:
-        fitting = [
-            stored for stored in self._store().entries() if prefix and stored.entry.key.startswith(prefix)
-        ]
-        if len(fitting) != 1:
-            told = (
-                f"{len(fitting)} entries have keys that begin with" if fitting else f"no entry has the {noun}"
-            )
-            raise EntryNotFound(f"{told} {prefix!r}: list what is stored")
+    def _find_key(self, prefix: str) -> Stored:
+        return _only_one(self._store().entries(), prefix, "key")
+
+
+def _only_one(rows: list[Stored], prefix: str, noun: str) -> Stored:
+    """The one row whose key begins so."""
+    fitting = [stored for stored in rows if prefix and stored.entry.key.startswith(prefix)]
+    if len(fitting) == 1:
         return fitting[0]
+    told = f"{len(fitting)} entries have keys that begin with" if fitting else f"no entry has the {noun}"
+    raise EntryNotFound(f"{told} {prefix!r}: list what is stored")
 
 
 _ENTRY_COLUMNS = "key name tags source sql rows columns bytes fetched_at ttl elapsed".split()

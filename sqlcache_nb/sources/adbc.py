@@ -25,7 +25,7 @@ class AdbcSource(Source):
         self.dialect_name = vendor.lower()
         if self.dialect_name == "sqlite":
             path = {row[1]: row[2] for row in self._execute("PRAGMA database_list")}.get("main", "")
-            self.label = path.replace("\\", "/").rpartition("/")[2] or "sqlite in memory"
+            self._label = path.replace("\\", "/").rpartition("/")[2] or "sqlite in memory"
 
     def identify(self) -> SourceIdentity:
         if self.dialect_name != "sqlite":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,9 @@ from sqlcache_nb.sources import files
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Dialect
+
+Execute = Callable[[str], Iterable[Any]]
+"""Runs one statement on a live connection and gives its rows."""
 
 
 class Source:
@@ -27,9 +30,6 @@ class Source:
     con: Any
     """What pandas reads from."""
 
-    label: str
-    """Short text for a person, without secrets."""
-
     dialect_name: str = ""
     """SQLAlchemy's name of the dialect, "" where it is not known."""
 
@@ -41,8 +41,13 @@ class Source:
 
     def __init__(self, con: Any, label: str, refusal: str = "") -> None:
         self.con = con
-        self.label = label
+        self._label = label
         self._refusal = refusal
+
+    @property
+    def label(self) -> str:
+        """Short text for a person, without secrets."""
+        return self._label
 
     @property
     def dialect(self) -> Dialect | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import closing
 from functools import cache
 from typing import Any
@@ -11,10 +11,8 @@ from typing import Any
 from sqlcache_nb.errors import NotCacheable
 from sqlcache_nb.redaction import is_secret
 from sqlcache_nb.schema import Schema
+from sqlcache_nb.sources.base import Execute
 from sqlcache_nb.sources.files import is_open
-
-Execute = Callable[[str], Iterable[Any]]
-"""Runs one statement on a live connection and gives its rows."""
 
 _FILES = "SELECT database_name, path FROM duckdb_databases() WHERE NOT internal"
 _NAMES = """
@@ -23,7 +21,10 @@ SELECT current_database(), current_schema(),
      + (SELECT count(*) FROM duckdb_views() WHERE temporary AND NOT internal)
 """
 _SETTINGS = "SELECT name, value FROM duckdb_settings()"
-_FUNCTIONS = "SELECT lower(function_name), any_value(macro_definition), bool_and(internal), count(*) FROM duckdb_functions() GROUP BY 1"
+_FUNCTIONS = """
+SELECT lower(function_name), any_value(macro_definition), bool_and(internal), count(*)
+FROM duckdb_functions() GROUP BY 1
+"""
 # They change how a query runs, and not what it answers.
 _HARMLESS = frozenset(
     """access_mode custom_user_agent enable_logging enable_profiling enable_progress_bar enable_progress_bar_print external_threads

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 from sqlalchemy import create_engine, inspect
@@ -17,7 +16,13 @@ from sqlalchemy.orm import Session
 from sqlalchemy.sql.elements import ClauseElement
 
 from sqlcache_nb.errors import NotCacheable, UnsupportedSource
-from sqlcache_nb.identity import FILE_DIALECTS, SourceIdentity, file_identity, from_connect_args
+from sqlcache_nb.identity import (
+    FILE_DIALECTS,
+    SourceIdentity,
+    file_identity,
+    from_connect_args,
+    working_directory,
+)
 from sqlcache_nb.schema import Schema
 from sqlcache_nb.sources import duckdb, pools, servers, sqlite
 from sqlcache_nb.sources.base import Source
@@ -32,18 +37,22 @@ class EngineSource(Source):
     """
 
     def __init__(self, engine: Engine, *, vouched: bool = False) -> None:
-        super().__init__(engine, label_of(engine))
+        self.con = engine
         _take_dialect(self, engine.dialect)
         self._engine = engine
         self._vouched = vouched
         self._held: Connection | None = None
+
+    @cached_property
+    def label(self) -> str:
+        return label_of(self._engine)
 
     def identify(self) -> SourceIdentity:
         engine = self._engine
         pools.check_dialect(engine.dialect)
         pools.check_listeners(engine)
         arguments = pools.connect_args(engine)
-        is_plain = pools.is_plain(engine)
+        is_plain = arguments is not None and not pools.sets_up_sessions(engine)
         if self.dialect_name not in FILE_DIALECTS:
             if not is_plain and not self._vouched:
                 raise NotCacheable(
@@ -92,7 +101,7 @@ class UrlSource(EngineSource):
 
     def __init__(self, url: str, *, vouched: bool = False) -> None:
         try:
-            super().__init__(_engine_of(url, _working_directory()), vouched=vouched)
+            super().__init__(_engine_of(url, working_directory()), vouched=vouched)
         except (SQLAlchemyError, ImportError, TypeError, ValueError) as fault:
             raise NotCacheable("the URL is not one that SQLAlchemy can open") from fault
         self.con = url
@@ -116,22 +125,19 @@ def _engine_of(url: str, _directory: str) -> Engine:
     return create_engine(url)
 
 
-def _working_directory() -> str:
-    try:
-        return os.getcwd()  # a key, and no path to be used
-    except OSError:  # it was deleted
-        return ""
-
-
 class ConnectionSource(Source):
     """A Connection in a person's hands: identified where one can look at its whole session."""
 
     con: Connection
 
     def __init__(self, connection: Connection, in_transaction: bool) -> None:
-        super().__init__(connection, label_of(connection.engine))
+        self.con = connection
         self._in_transaction = in_transaction
         _take_dialect(self, connection.dialect)
+
+    @cached_property
+    def label(self) -> str:
+        return label_of(self.con.engine)
 
     def identify(self) -> SourceIdentity:
         if self.dialect_name not in FILE_DIALECTS:
@@ -164,9 +170,12 @@ class SessionSource(Source):
             )
         self._session = session
         self._bind_arguments = _bind_arguments(sql)
-        bind = session.get_bind(**self._bind_arguments)
-        self.label = label_of(bind.engine)
-        _take_dialect(self, bind.dialect)
+        self._bind = session.get_bind(**self._bind_arguments)
+        _take_dialect(self, self._bind.dialect)
+
+    @cached_property
+    def label(self) -> str:
+        return label_of(self._bind.engine)
 
     def prepare(self) -> None:
         pending = self._session.new or self._session.dirty or self._session.deleted
@@ -250,30 +259,26 @@ def _identify_new_session(
 
 def _identify_file_session(connection: Connection) -> SourceIdentity:
     """The identity of a live session of SQLite or DuckDB, asked on its raw connection."""
-    engine = connection.engine
-    driver = engine.url.get_driver_name()
+    driver = connection.engine.url.get_driver_name()
     try:
         raw = connection.connection.driver_connection
     except SQLAlchemyError as fault:  # closed: pandas will meet it, too
         raise NotCacheable("the connection is closed") from fault
     if isinstance(raw, sqlite3.Connection):
-        identity = sqlite.identify(raw, driver)
-    elif connection.dialect.name != "duckdb":
+        return sqlite.identify(raw, driver)
+    if connection.dialect.name != "duckdb":
         raise NotCacheable(f"the driver {driver} is not one whose sessions can be asked")
-    else:
-        try:
-            path, settings = duckdb.identify_session(_executor(connection))
-        except NotCacheable:
-            raise
-        except Exception as fault:  # the driver is optional, and so is the type of its errors
-            raise NotCacheable(f"the connection does not answer: {type(fault).__name__}") from fault
-        identity = file_identity("duckdb", driver, path, **settings)
-    return identity
+    try:
+        path, settings = duckdb.identify_session(_executor(connection))
+    except NotCacheable:
+        raise
+    except Exception as fault:  # the driver is optional, and so is the type of its errors
+        raise NotCacheable(f"the connection does not answer: {type(fault).__name__}") from fault
+    return file_identity("duckdb", driver, path, **settings)
 
 
-def _schema(connection: Connection) -> Schema | None:
-    if connection.dialect.name not in FILE_DIALECTS:
-        return None
+def _schema(connection: Connection) -> Schema:
+    """What the names in the file of a live session of SQLite or DuckDB stand for."""
     module: Any = sqlite if connection.dialect.name == "sqlite" else duckdb
     try:
         schema: Schema = module.schema(_executor(connection))

@@ -3,7 +3,8 @@
 SQLite: the file change counter (https://www.sqlite.org/fileformat.html, 1.3.7), and in WAL mode, where
 that counter and the file's own time stand still until a checkpoint, the size, time and salt of the
 `-wal` file (ibid., 4.1) and the header of its index, which counts the transactions
-(https://www.sqlite.org/walformat.html, 2.1): a file's time alone may be as coarse as a tick. DuckDB: the three header blocks, one of which counts the checkpoints
+(https://www.sqlite.org/walformat.html, 2.1): a file's time alone may be as coarse as a tick. DuckDB: the
+three header blocks, one of which counts the checkpoints
 (https://duckdb.org/docs/stable/internals/storage), and the size and time of the `.wal` file.
 """
 

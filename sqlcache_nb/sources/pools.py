@@ -32,11 +32,6 @@ def connect_args(engine: Engine) -> ConnectArgs | None:
     return tuple(arguments), own
 
 
-def is_plain(engine: Engine) -> bool:
-    """Whether nobody's code but SQLAlchemy's opens the engine's connections and sets up their sessions."""
-    return connect_args(engine) is not None and not _sets_up_sessions(engine)
-
-
 def check_dialect(dialect: Dialect) -> None:
     """Refuse a dialect that makes values by code or settings that have no identity.
 
@@ -82,7 +77,7 @@ def _cell(function: Any, name: str) -> Any:
     return cells[name].cell_contents if name in cells else None
 
 
-def _sets_up_sessions(engine: Engine) -> bool:
+def sets_up_sessions(engine: Engine) -> bool:
     """Whether listeners of somebody's own may change what a new session is."""
     places = (
         (engine.pool.dispatch, ("connect", "first_connect", "checkout")),

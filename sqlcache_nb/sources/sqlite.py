@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import sqlite3
 import warnings
-from collections.abc import Callable, Iterable
 from collections.abc import Set as AbstractSet
 from contextlib import closing
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
-from typing import Any
 
 from sqlcache_nb.errors import NotCacheable
 from sqlcache_nb.identity import SourceIdentity, file_identity
 from sqlcache_nb.schema import Schema
 from sqlcache_nb.sources import files
-from sqlcache_nb.sources.base import Source
-
-Execute = Callable[[str], Iterable[Any]]
-"""Runs one statement on a live connection and gives its rows."""
+from sqlcache_nb.sources.base import Execute, Source
 
 _MARK = "sqlcache_nb_seen"
 """A function of ours on connections that were looked at once; it gives the file that was open then."""
@@ -50,8 +45,12 @@ class SqliteSource(Source):
     dialect_name = "sqlite"
 
     def __init__(self, con: sqlite3.Connection) -> None:
-        super().__init__(con, label_of(con))
+        self.con = con
         self.adapt = adapt
+
+    @cached_property
+    def label(self) -> str:
+        return label_of(self.con)
 
     def identify(self) -> SourceIdentity:
         return identify(self.con)
@@ -171,11 +170,10 @@ def _check_file(con: sqlite3.Connection, path: str) -> None:
     if seen != files.inode(path):
         raise NotCacheable("the file was replaced while the connection was open")
     ((journal,),) = con.execute("PRAGMA journal_mode").fetchall()
-    header = files.sqlite_header(path)
-    if (journal == "wal") != (2 in header[_FORMATS]):
+    if (journal == "wal") != (2 in files.sqlite_header(path)[_FORMATS]):
         raise NotCacheable("the connection ignores the write-ahead log (immutable)")
     ((cookie,),) = con.execute("PRAGMA schema_version").fetchall()
-    if journal != "wal" and cookie != int.from_bytes(header[40:44], "big"):
+    if journal != "wal" and cookie != files.sqlite_schema_cookie(path):
         raise NotCacheable("the connection sees another file than the one at its path")
 
 
