@@ -18,10 +18,10 @@ lab: export SQLCACHE_NB_DIR := $(CURDIR)/$(DEMO)/cache
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo lab notebook test lint bench clean
+.PHONY: help demo lab notebook test pandas-suite types lint bench clean
 
 help:  ## say what can be made
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 demo: $(VENV)/has-demo $(DEMO)/flights.db  ## run the quickstart, kill its kernel, run it again, and compare
 	@$(BIN)/python notebooks/demo.py $(ARGS)
@@ -35,14 +35,21 @@ notebook: $(VENV)/has-demo $(DEMO)/flights.db  ## run the quickstart and keep it
 test: $(VENV)/has-test  ## run all tests
 	$(BIN)/python -m pytest $(ARGS)
 
+pandas-suite: $(VENV)/has-test  ## run pandas' own tests of read_sql, every read three ways, and print the counts
+	$(BIN)/python -m pytest tests/pandas_suite --capture=no $(ARGS)
+
+types: $(VENV)/has-test  ## print each column type of each database under each option: exact, or refused and why
+	@$(BIN)/python -m tests.matrix $(ARGS)
+
 lint: $(VENV)/has-lint  ## check style, types and which module may import which
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(VENV)/has-demo $(DEMO)/flights.db  ## measure a hit and a miss against pandas alone
-	@$(BIN)/python benchmarks/hit.py $(DEMO)/flights.db $(ARGS)
+bench: $(VENV)/has-demo $(DEMO)/flights.db  ## measure a hit, a miss and the codec against pandas and pyarrow alone
+	@$(BIN)/python -m benchmarks.hit $(DEMO)/flights.db $(ARGS)
+	@$(BIN)/python -m benchmarks.codec $(ARGS)
 
 clean:  ## remove what was made here: environment, demo, tools' caches
 	rm -rf $(VENV) .venv-lowest $(DEMO) dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

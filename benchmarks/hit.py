@@ -1,24 +1,16 @@
-"""A hit and a miss against pandas alone, as ratios measured in one run.
-
-Every comparison is made of pairs: one after the other in turn, so that whatever else the machine is
-doing meets both, and the median of the pairs' ratios is what is printed.
-"""
+"""A hit and a miss against pandas alone, on the flights database of the quickstart."""
 
 from __future__ import annotations
 
-import argparse
-import gc
-import statistics
 import tempfile
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 import pyarrow.parquet as pq
 from sqlalchemy import Engine, create_engine, text
 
+from benchmarks.paired import Comparison, command_line, paired, print_table
 from sqlcache_nb import QueryCache
 
 QUESTIONS = {
@@ -26,41 +18,6 @@ QUESTIONS = {
     "27,004 x 19": "SELECT * FROM flights WHERE month = 1",
     "105 x 3": "SELECT dest, count(*) AS flights, avg(arr_delay) AS late FROM flights GROUP BY dest",
 }
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Two ways to the same frame.
-
-    Args:
-        name: what is compared with what.
-        ours: one way, in seconds, one run each.
-        other: the other way, in seconds, one run each.
-    """
-
-    name: str
-    ours: list[float]
-    other: list[float]
-
-    @property
-    def ratio(self) -> float:
-        """Median over the pairs of ours divided by the other: under 1 is faster."""
-        return statistics.median(a / b for a, b in zip(self.ours, self.other, strict=True))
-
-
-def seconds(do: Callable[[], object]) -> float:
-    """How long one call takes, the collector's work for earlier ones left out."""
-    gc.collect()
-    start = time.perf_counter()
-    do()
-    return time.perf_counter() - start
-
-
-def paired(name: str, ours: Callable[[], object], other: Callable[[], object], runs: int) -> Comparison:
-    """Run both in turn, once unmeasured and then `runs` times."""
-    ours(), other()
-    pairs = [(seconds(ours), seconds(other)) for _ in range(runs)]
-    return Comparison(name, [a for a, _ in pairs], [b for _, b in pairs])
 
 
 def comparisons(cache: QueryCache, engine: Engine, sql: str, runs: int) -> Iterator[Comparison]:
@@ -89,23 +46,16 @@ def comparisons(cache: QueryCache, engine: Engine, sql: str, runs: int) -> Itera
 
 def main() -> None:
     """Print the table for the flights database that the command line names."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = command_line(__doc__)
     parser.add_argument("database", type=Path)
-    parser.add_argument("--runs", type=int, default=5, help="measured pairs (default: 5)")
     arguments = parser.parse_args()
     engine = create_engine(f"sqlite:///{arguments.database}")
-    print(f"{'frame':14}{'comparison':26}{'ours':>10}{'other':>10}{'ratio':>9}")
     with tempfile.TemporaryDirectory() as directory, QueryCache(directory) as cache:
-        for frame, sql in QUESTIONS.items():
-            for comparison in comparisons(cache, engine, sql, arguments.runs):
-                ours, other = (
-                    f"{1000 * statistics.median(times):.1f} ms"
-                    for times in (comparison.ours, comparison.other)
-                )
-                print(
-                    f"{frame:14}{comparison.name:26}{ours:>10}{other:>10}{comparison.ratio:>9.3f}",
-                    flush=True,
-                )
+        print_table(
+            (frame, comparison)
+            for frame, sql in QUESTIONS.items()
+            for comparison in comparisons(cache, engine, sql, arguments.runs)
+        )
     engine.dispose()
 
 

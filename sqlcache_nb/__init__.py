@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from sqlcache_nb.api import cached_read_sql as cached_read_sql
     from sqlcache_nb.api import default_cache as default_cache
     from sqlcache_nb.cache import QueryCache as QueryCache
-    from sqlcache_nb.cache import Stats as Stats
     from sqlcache_nb.entry import Entry as Entry
     from sqlcache_nb.entry import Provenance as Provenance
     from sqlcache_nb.errors import ConfigError as ConfigError
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from sqlcache_nb.errors import StoreWarning as StoreWarning
     from sqlcache_nb.errors import UnsupportedSource as UnsupportedSource
     from sqlcache_nb.freshness import Reason as Reason
+    from sqlcache_nb.inventory import Stats as Stats
     from sqlcache_nb.notebook import load_ipython_extension as load_ipython_extension
     from sqlcache_nb.notebook import unload_ipython_extension as unload_ipython_extension
     from sqlcache_nb.result import Outcome as Outcome
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 # Loaded at first use: an import alone needs neither pandas nor SQLAlchemy nor IPython.
 _HOMES = {
     "api": ("cached_read_sql", "default_cache"),
-    "cache": ("QueryCache", "Stats"),
+    "cache": ("QueryCache",),
     "entry": ("Entry", "Provenance"),
     "errors": (
         "ConfigError",
@@ -53,6 +53,7 @@ _HOMES = {
         "UnsupportedSource",
     ),
     "freshness": ("Reason",),
+    "inventory": ("Stats",),
     "notebook": ("load_ipython_extension", "unload_ipython_extension"),
     "result": ("Outcome", "Result"),
     "stores": ("Removed", "Store", "Stored"),

@@ -108,7 +108,7 @@ def cached_read_sql(
         params: values to bind.
         parse_dates: columns to parse as dates.
         columns: columns of a table.
-        chunksize: rows a chunk: gives an iterator of frames, which is not cached.
+        chunksize: rows a chunk: gives an iterator of frames, which are stored when the last one was read.
         dtype_backend: "numpy_nullable" or "pyarrow".
         dtype: dtypes of the columns.
         ttl: how long the answer is fresh: seconds, a timedelta, "1h", "7d", "forever" (default: what it

@@ -7,16 +7,19 @@ import logging
 import os
 import time
 from collections import Counter
-from collections.abc import Callable
-from contextlib import closing, suppress
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, ParamSpec, TypeVar
 
+from pandas import DataFrame
 from pandas.api.extensions import no_default
 
 from sqlcache_nb import config, guard, report, retention
-from sqlcache_nb.entry import Entry
+from sqlcache_nb.chunks import Recording, read_back, started, timed
+from sqlcache_nb.entry import Entry, Provenance
 from sqlcache_nb.errors import (
     DamagedPayload,
     NotCacheable,
@@ -29,7 +32,7 @@ from sqlcache_nb.errors import (
 )
 from sqlcache_nb.freshness import Reason, Ttl, parse_ttl
 from sqlcache_nb.identity import working_directory
-from sqlcache_nb.inventory import Inventory, opened_payload
+from sqlcache_nb.inventory import Inventory, Stats, opened_payload
 from sqlcache_nb.key import Key
 from sqlcache_nb.question import Answer, Question, examine, provenance_of, question_of
 from sqlcache_nb.redaction import redact
@@ -50,33 +53,6 @@ P = ParamSpec("P")
 
 
 @dataclass(frozen=True, slots=True)
-class Stats:
-    """What a cache holds, and what this process had of it.
-
-    Args:
-        entries: number of stored results.
-        bytes: size of their payloads.
-        elapsed: seconds that the databases took for them.
-        sources: number of databases that they came from.
-        hits: reads of this process that came from the cache.
-        misses: reads of this process that were fetched and stored.
-        refreshed: reads of this process that were fetched anew because that was asked for.
-        bypassed: reads of this process that the cache had no part in.
-        saved: seconds that the databases had taken for what this process had as hits.
-    """
-
-    entries: int
-    bytes: int
-    elapsed: float
-    sources: int
-    hits: int
-    misses: int
-    refreshed: int
-    bypassed: int
-    saved: float
-
-
-@dataclass(frozen=True, slots=True)
 class _Hit:
     """A question whose answer is stored and fresh, and why."""
 
@@ -88,11 +64,12 @@ class _Hit:
 
 @dataclass(frozen=True, slots=True)
 class _Miss:
-    """A question that must be fetched, why, and what its statement is known to do."""
+    """A question that must be fetched, why, what its statement does, and what its session had written."""
 
     question: Question
     reason: Reason
     facts: guard.Facts
+    written: int | None
 
 
 def _taking_what(other: Callable[P, Any]) -> Callable[[Callable[..., Any]], Callable[P, Any]]:
@@ -201,35 +178,33 @@ class QueryCache(Inventory):
         return result.frame
 
     def _read(self, call: PandasCall, con: Any, options: CacheOptions) -> Result:
-        with closing(source_of(con, call.sql, vouched=options.source_name is not None)) as source:
+        with ExitStack() as borrowed:
+            vouched = options.source_name is not None
+            source = borrowed.enter_context(closing(source_of(con, call.sql, vouched=vouched)))
             source.prepare()
-            if options.no_store:
-                return self._bypass(
-                    source.label, self._fetch(call, source), Reason.ASKED, "no_store was given"
-                )
-            found = self._shielded(lambda: self._hit_or_miss(call, source, options))
+            found = (
+                None if options.no_store else self._shielded(lambda: self._hit_or_miss(call, source, options))
+            )
             if isinstance(found, _Hit):
                 return self._counted(self._hit(found, call, con))
             answer = self._fetch(call, source)
+            if call.chunksize is not None:
+                miss = found if isinstance(found, _Miss) else None
+                borrowed.pop_all()  # until the last chunk
+                answer = replace(answer, frame=started(self._chunks(answer, miss, call, source, options)))
+        if found is None:
+            return self._bypass(source.label, answer, Reason.ASKED, "no_store was given")
         if isinstance(found, NotCacheable):
             return self._refused(source.label, answer, found)
+        outcome = Outcome.REFRESHED if options.refresh else Outcome.MISS
+        fetched = Result(outcome, found.reason, found.question.label, decode=lambda: answer.frame)
+        if call.chunksize is not None:
+            return self._counted(replace(fetched, detail="stored once its last chunk is read"))
         stored = self._shielded(lambda: self._keep(found, answer, options))
         if isinstance(stored, NotCacheable):
-            # What is stored of this question is older than what was just seen: it must not come back.
             self._forget(found.question.key)
             return self._refused(found.question.label, answer, stored)
-        self._shielded(lambda: self._make_room(stored.entry))
-        return self._counted(
-            Result(
-                Outcome.REFRESHED if options.refresh else Outcome.MISS,
-                found.reason,
-                found.question.label,
-                decode=lambda: answer.frame,
-                entry=stored.entry,
-                path=stored.path,
-                elapsed=answer.elapsed,
-            )
-        )
+        return self._counted(replace(fetched, entry=stored.entry, path=stored.path, elapsed=answer.elapsed))
 
     def _hit_or_miss(self, call: PandasCall, source: Source, options: CacheOptions) -> _Hit | _Miss:
         """What is known before anything is fetched.
@@ -241,7 +216,7 @@ class QueryCache(Inventory):
         found = Reason.ASKED if options.refresh else self._look_up(question, options)
         if isinstance(found, _Hit):
             return found
-        return _Miss(question, found, examine(question, source))
+        return _Miss(question, found, examine(question, source), source.written())
 
     def _look_up(self, question: Question, options: CacheOptions) -> _Hit | Reason:
         """A hit, or why there is none."""
@@ -273,39 +248,111 @@ class QueryCache(Inventory):
 
         def decode() -> Any:
             frame = self._shielded(lambda: hit.payload.frame)
-            if not isinstance(frame, NotCacheable):
-                return frame
-            self._forget(hit.question.key)
-            with closing(source_of(con, call.sql)) as source:
-                source.prepare()
-                return call.run(source.con)
+            return self._asked_again(hit, call, con) if isinstance(frame, NotCacheable) else frame
 
-        stored = hit.stored
-        return Result(
-            Outcome.HIT, hit.reason, hit.question.label, decode, entry=stored.entry, path=stored.path
-        )
+        stored, label = hit.stored, hit.question.label
+        result = Result(Outcome.HIT, hit.reason, label, decode, entry=stored.entry, path=stored.path)
+        if not hit.payload.chunked:
+            return result
+        chunks = started(self._stored_chunks(hit, call, con))
+        return replace(result, decode=lambda: chunks)
+
+    def _stored_chunks(self, hit: _Hit, call: PandasCall, con: Any) -> Generator[Any, None, None]:
+        """Nothing, to be `started`, and then the chunks of a hit.
+
+        Raises:
+            CodecError: one after the first cannot be decoded; those that were handed out cannot be called back.
+        """
+        with closing(read_back(hit.payload)) as chunks:
+            yield next(chunks)
+            first = self._shielded(lambda: next(chunks))
+            if isinstance(first, NotCacheable):
+                yield from self._asked_again(hit, call, con)
+            else:
+                yield first
+                yield from chunks
+
+    def _asked_again(self, hit: _Hit, call: PandasCall, con: Any) -> Any:
+        """What pandas gives, since what is stored cannot be decoded."""
+        self._forget(hit.question.key)
+        with closing(source_of(con, call.sql)) as source:
+            source.prepare()
+            return call.run(source.con)
 
     def _fetch(self, call: PandasCall, source: Source) -> Answer:
         """Ask the database; its errors are pandas' own and pass through."""
-        fetched_at, started = self._clock(), time.perf_counter()
+        fetched_at, begun = self._clock(), time.perf_counter()
         frame = call.run(source.con)
-        return Answer(frame, fetched_at, time.perf_counter() - started)
+        return Answer(frame, fetched_at, time.perf_counter() - begun)
+
+    def _chunks(
+        self, answer: Answer, miss: _Miss | None, call: PandasCall, source: Source, options: CacheOptions
+    ) -> Generator[Any, None, None]:
+        """Nothing, to be `started`, and then the chunks as pandas makes them; stored after the last one."""
+        recording = Recording(self._store)
+        with closing(source), closing(answer.frame) as chunks, closing(recording):
+            yield None
+            elapsed = answer.elapsed
+            for chunk, seconds in timed(chunks):
+                elapsed += seconds
+                if miss is not None and not self._is_done(miss, partial(self._record, recording, chunk)):
+                    miss = None
+                yield chunk
+            if miss is not None:
+                whole = replace(answer, elapsed=elapsed)
+                self._is_done(miss, lambda: self._keep_chunks(miss, whole, recording, call, source, options))
+
+    def _record(self, recording: Recording, chunk: DataFrame) -> None:
+        self._check_size(recording.add(chunk))
+
+    def _is_done(self, miss: _Miss, step: Callable[[], object]) -> bool:
+        """Whether a step of storing chunks succeeds; if not, it is said, and what is stored is forgotten."""
+        refusal = self._shielded(step)
+        if isinstance(refusal, NotCacheable):
+            self._warn(NotCachedWarning, _not_cached(refusal))
+            self._forget(miss.question.key)
+            return False
+        return True
+
+    def _keep_chunks(
+        self,
+        miss: _Miss,
+        answer: Answer,
+        recording: Recording,
+        call: PandasCall,
+        source: Source,
+        options: CacheOptions,
+    ) -> None:
+        """Store the chunks of an answer.
+
+        Raises:
+            NotCacheable: the connection has been used in between, and they may be of two minds.
+            StoreError: the directory cannot be used.
+        """
+        again = question_of(call, source, options.source_name)
+        if again.key.digest != miss.question.key.digest or source.written() != miss.written:
+            raise NotCacheable("the connection was written to while its chunks were read")
+        provenance = provenance_of(miss.question, miss.facts, answer, recording.shape, recording.chunks)
+        self._write(miss, provenance, recording.finish(provenance.to_json()), options)
 
     def _keep(self, miss: _Miss, answer: Answer, options: CacheOptions) -> Stored:
         """Store an answer.
 
         Raises:
-            NotCacheable: it would not come back exactly, or is nothing to keep.
+            NotCacheable: it would not come back exactly, or is too large.
             StoreError: the directory cannot be used.
         """
         from sqlcache_nb.codec import encode
 
-        if not len(answer.frame):
-            raise NotCacheable("the answer has no rows")
-        provenance = provenance_of(miss.question, miss.facts, answer)
+        provenance = provenance_of(miss.question, miss.facts, answer, answer.frame.shape)
         payload = encode(answer.frame, provenance.to_json())
-        if payload.size > self._size_limit:
-            raise NotCacheable(f"the result is larger than size_limit, {report.size(self._size_limit)}")
+        self._check_size(payload.size)
+        return self._write(miss, provenance, memoryview(payload), options)
+
+    def _write(
+        self, miss: _Miss, provenance: Provenance, payload: memoryview | BinaryIO, options: CacheOptions
+    ) -> Stored:
+        """Write an entry and its payload, and make room for them."""
         token, dialect, facts = miss.question.token, miss.question.dialect, miss.facts
         store = self._store()
         before = store.lookup(miss.question.key.digest)  # whose ttl, name and tags stay if none are given
@@ -319,7 +366,13 @@ class QueryCache(Inventory):
             name=before.entry.name if before is not None else None,
             tags=before.entry.tags if before is not None else (),
         ).labelled(options.name, options.tags)
-        return store.write(entry, memoryview(payload))
+        stored = store.write(entry, payload)
+        self._shielded(lambda: self._make_room(stored.entry))
+        return stored
+
+    def _check_size(self, size: int) -> None:
+        if size > self._size_limit:
+            raise NotCacheable(f"the result is larger than size_limit, {report.size(self._size_limit)}")
 
     def _make_room(self, newest: Entry) -> None:
         """Evict the oldest other entries where the store is over its size."""
@@ -329,6 +382,7 @@ class QueryCache(Inventory):
             store.delete([entry.key for entry in retention.to_evict(others, self._size_limit - newest.bytes)])
 
     def _forget(self, key: Key) -> None:
+        """Delete what is stored of a question: it is older than what was just seen, and must not come back."""
         self._shielded(lambda: self._store().delete([key.digest]))
 
     def _refused(self, label: str, answer: Answer, refusal: NotCacheable) -> Result:

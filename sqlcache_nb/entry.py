@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from typing import Any
 
-FORMAT = 1
+FORMAT = 2
 """Version of the JSON that an entry is kept as; an entry of another version is a miss."""
 
 
@@ -30,6 +30,7 @@ class Provenance:
         elapsed: seconds that the fetch took.
         rows: number of rows.
         columns: number of columns, the index not counted.
+        chunks: number of chunks, None for a single frame.
         versions: versions of the libraries that took part.
     """
 
@@ -45,6 +46,7 @@ class Provenance:
     elapsed: float
     rows: int
     columns: int
+    chunks: int | None
     versions: Mapping[str, str]
 
     def to_json(self) -> str:
@@ -129,7 +131,7 @@ _NUMBER = (int, float)
 _TYPES: dict[type, dict[str, Any]] = {
     Provenance: dict.fromkeys(("key", "kind", "sql", "source", "dialect"), str)
     | dict.fromkeys(("parts", "params", "versions"), dict)
-    | {"elapsed": _NUMBER, "rows": int, "columns": int},
+    | {"elapsed": _NUMBER, "rows": int, "columns": int, "chunks": (int, type(None))},
     Entry: {
         "checksum": str,
         "bytes": int,

@@ -21,8 +21,9 @@ Errors of the database are raised as pandas raises them and are not in this tree
 
 from __future__ import annotations
 
-import sys
 import warnings
+
+from sqlcache_nb.caller import as_if_called_outside
 
 
 class SqlcacheError(Exception):
@@ -77,10 +78,6 @@ class StoreWarning(SqlcacheWarning):
     """The cache failed; the answer came from the database."""
 
 
-def _is_ours(module: str) -> bool:
-    return module.partition(".")[0] == "sqlcache_nb"
-
-
 def warn(text: str, category: type[SqlcacheWarning]) -> None:
     """Warn at the line of the first caller outside this library.
 
@@ -88,7 +85,4 @@ def warn(text: str, category: type[SqlcacheWarning]) -> None:
         text: what to say.
         category: the kind of warning.
     """
-    frame, level = sys._getframe(), 1  # noqa: SLF001  # as the warnings module itself does
-    while frame.f_back is not None and _is_ours(frame.f_globals.get("__name__", "")):
-        frame, level = frame.f_back, level + 1
-    warnings.warn(text, category, stacklevel=level)
+    as_if_called_outside(warnings.warn, text, category)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import pandas as pd
 
+from sqlcache_nb.chunks import read_back, started
 from sqlcache_nb.entry import Entry
 from sqlcache_nb.errors import CodecError, DamagedPayload, EntryNotFound
 from sqlcache_nb.freshness import Reason, Ttl, parse_ttl
@@ -19,6 +21,33 @@ from sqlcache_nb.stores import Removed, Store, Stored
 
 if TYPE_CHECKING:
     from sqlcache_nb.codec import Payload
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """What a cache holds, and what this process had of it.
+
+    Args:
+        entries: number of stored results.
+        bytes: size of their payloads.
+        elapsed: seconds that the databases took for them.
+        sources: number of databases that they came from.
+        hits: reads of this process that came from the cache.
+        misses: reads of this process that were fetched and stored.
+        refreshed: reads of this process that were fetched anew because that was asked for.
+        bypassed: reads of this process that the cache had no part in.
+        saved: seconds that the databases had taken for what this process had as hits.
+    """
+
+    entries: int
+    bytes: int
+    elapsed: float
+    sources: int
+    hits: int
+    misses: int
+    refreshed: int
+    bypassed: int
+    saved: float
 
 
 class Inventory:
@@ -60,8 +89,15 @@ class Inventory:
             raise EntryNotFound(f"{key_or_name!r}: {fault}; ask its question again") from fault
         if payload is None:
             raise EntryNotFound(f"{key_or_name!r} was replaced or deleted just now, or is of another version")
-        label = stored.entry.provenance.source
-        return Result(Outcome.HIT, Reason.LOADED, label, lambda: payload.frame, "", stored.entry, stored.path)
+        chunks = started(read_back(payload)) if payload.chunked else None
+        return Result(
+            Outcome.HIT,
+            Reason.LOADED,
+            stored.entry.provenance.source,
+            lambda: payload.frame if chunks is None else chunks,
+            entry=stored.entry,
+            path=stored.path,
+        )
 
     def find(self, key_or_name: str) -> Entry:
         """One entry.
@@ -200,7 +236,7 @@ _ENTRY_COLUMNS = "key name tags source sql rows columns bytes fetched_at ttl ela
 
 
 def opened_payload(store: Store, stored: Stored) -> Payload | None:
-    """The payload in memory, or None where it is gone, or of another version.
+    """The payload, or None where it is gone, or of another version: a frame in memory, chunks as a file.
 
     Args:
         store: where it is.
@@ -211,7 +247,7 @@ def opened_payload(store: Store, stored: Stored) -> Payload | None:
     """
     from sqlcache_nb.codec import Payload
 
-    data = store.read(stored)
+    data = store.read(stored) if stored.entry.provenance.chunks is None else store.open(stored)
     if data is None:
         return None
     try:

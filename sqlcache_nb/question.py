@@ -30,7 +30,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the database gave."""
+    """What the database gave: a frame, or an iterator of chunks."""
 
     frame: Any
     fetched_at: datetime
@@ -43,8 +43,6 @@ def question_of(call: PandasCall, source: Source, source_name: str | None) -> Qu
     Raises:
         NotCacheable: the question, or the database, cannot be told from another one.
     """
-    if call.chunksize is not None:
-        raise NotCacheable("chunks are not cached")
     identity = source.identify()
     query = ask(
         call.sql,
@@ -76,8 +74,18 @@ def examine(question: Question, source: Source) -> guard.Facts:
     return replace(facts, volatile=facts.volatile or guard.asks_for_the_time(question.query.params))
 
 
-def provenance_of(question: Question, facts: guard.Facts, answer: Answer) -> Provenance:
-    """Where the answer came from, for its entry and its file."""
+def provenance_of(
+    question: Question, facts: guard.Facts, answer: Answer, shape: tuple[int, int], chunks: int | None = None
+) -> Provenance:
+    """Where the answer came from, for its entry and its file.
+
+    Args:
+        question: what was asked.
+        facts: what its statement does.
+        answer: when it came, and how long that took.
+        shape: rows and columns, of all chunks together.
+        chunks: how many, None for a single frame.
+    """
     query = question.query
     return Provenance(
         key=question.key.digest,
@@ -90,7 +98,8 @@ def provenance_of(question: Question, facts: guard.Facts, answer: Answer) -> Pro
         tables=facts.tables,
         fetched_at=answer.fetched_at,
         elapsed=answer.elapsed,
-        rows=answer.frame.shape[0],
-        columns=answer.frame.shape[1],
+        rows=shape[0],
+        columns=shape[1],
+        chunks=chunks,
         versions=versions(),
     )

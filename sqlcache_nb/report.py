@@ -64,10 +64,10 @@ def _opening(result: Result, entry: Entry | None, now: datetime) -> list[str]:
                 _why_fresh(result.reason, entry, seconds),
             ]
         case Outcome.MISS:
-            return [f"miss: {_why_missed(result.reason, entry)}"]
+            return [f"miss: {_why_missed(result.reason, entry)}", result.detail]
         case Outcome.BYPASSED:
             return [f"not cached: {result.detail}" if result.detail else "not cached"]
-    return [result.outcome.value]
+    return [result.outcome.value, result.detail]
 
 
 def _elapsed(result: Result, entry: Entry | None) -> float | None:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import pandas as pd
 from pandas.api.extensions import no_default
 
+from sqlcache_nb.caller import as_if_called_outside
 from sqlcache_nb.errors import ConfigError
 from sqlcache_nb.freshness import Freshness, Ttl, parse_ttl
 
@@ -28,7 +29,7 @@ class PandasCall:
         params: values to bind.
         parse_dates: columns to parse as dates.
         columns: columns of a table.
-        chunksize: rows a chunk.
+        chunksize: rows a chunk; the answer is then an iterator of frames.
         dtype_backend: "numpy_nullable", "pyarrow", or pandas' own default.
         dtype: dtypes of the columns.
     """
@@ -52,7 +53,8 @@ class PandasCall:
         Raises:
             Exception: whatever pandas raises.
         """
-        frames: pd.DataFrame | Iterator[pd.DataFrame] = _read_sql(
+        frames: pd.DataFrame | Iterator[pd.DataFrame] = as_if_called_outside(
+            _read_sql,
             self.sql,
             con,
             index_col=self.index_col,
@@ -75,6 +77,7 @@ class PandasCall:
             "columns": self.columns,
             "dtype_backend": None if self.dtype_backend is no_default else self.dtype_backend,
             "dtype": self.dtype,
+            **({} if self.chunksize is None else {"chunksize": self.chunksize}),
         }
 
 

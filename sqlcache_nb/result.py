@@ -36,10 +36,10 @@ class Result:
         outcome: where the frame came from.
         reason: why.
         source: the database's label, without secrets.
-        decode: gives the frame; called once.
-        detail: for a bypass, the sentence that says why, else "".
-        entry: the stored facts, None for a bypass.
-        path: the stored Parquet file, None for a bypass.
+        decode: gives the frame, or the iterator of chunks; called once.
+        detail: for a bypass, the sentence that says why; for chunks, when they will be stored; else "".
+        entry: the stored facts, None for a bypass, and for chunks that are yet to be read.
+        path: the stored Parquet file, None as for `entry`.
         elapsed: seconds that the database took in this call, None on a hit.
 
     Example:

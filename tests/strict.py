@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import datetime, time
 from decimal import Decimal
+from enum import Enum
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 
 def differences(left: pd.DataFrame, right: pd.DataFrame) -> list[str]:
@@ -28,8 +31,8 @@ def differences(left: pd.DataFrame, right: pd.DataFrame) -> list[str]:
         return [f"shape {left.shape} became {right.shape}"]
     found = list(_index("labels", left.columns, right.columns))
     found += _index("index", left.index, right.index)
-    for position, label in enumerate(left.columns):
-        found += _values(f"column {label!r}", left.iloc[:, position], right.iloc[:, position])
+    for (label, before), (_, after) in zip(left.items(), right.items(), strict=True):
+        found += _values(f"column {label!r}", before, after)
     if _cell(left.attrs) != _cell(right.attrs):
         found.append(f"attrs {left.attrs} became {right.attrs}")
     if left.flags.allows_duplicate_labels != right.flags.allows_duplicate_labels:
@@ -50,7 +53,7 @@ def _index(where: str, left: pd.Index[Any], right: pd.Index[Any]) -> Iterator[st
             yield f"{where}: {left.nlevels} levels became {right.nlevels}"
             return
         for position in range(left.nlevels):
-            yield from _values(f"{where} level {position}", left.levels[position], right.levels[position])
+            yield from _index(f"{where} level {position}", left.levels[position], right.levels[position])
             if list(left.codes[position]) != list(right.codes[position]):
                 yield f"{where} level {position}: codes changed"
         return
@@ -89,9 +92,15 @@ def _dtype(values: Any) -> tuple[Any, ...]:
     if isinstance(dtype, pd.DatetimeTZDtype):
         return kind, dtype.unit, type(dtype.tz).__qualname__, repr(dtype.tz)
     if isinstance(dtype, pd.ArrowDtype):
-        return kind, dtype.pyarrow_dtype
+        # Their == leaves out the names of a list's items, their text the members of an extension type.
+        return kind, dtype.pyarrow_dtype, str(dtype.pyarrow_dtype)
     if isinstance(dtype, pd.CategoricalDtype):
-        return kind, dtype.ordered, _dtype(dtype.categories), _cell(list(dtype.categories))
+        return (
+            kind,
+            dtype.ordered,
+            _dtype(dtype.categories),
+            [_cell(each) for each in _cells(dtype.categories)],
+        )
     numpy_dtype = getattr(dtype, "numpy_dtype", dtype)
     return kind, getattr(numpy_dtype, "str", str(dtype))
 
@@ -100,8 +109,9 @@ def _cells(values: Any) -> Iterator[Any]:
     """The cells as they are held: bits of floats and times, and whether a masked one is missing."""
     array = values.array
     dtype = array.dtype
-    if isinstance(dtype, pd.ArrowDtype):
-        yield from array.__arrow_array__().to_pylist() if not _is_time(dtype) else _storage_of(array)
+    if isinstance(dtype, pd.ArrowDtype) or (isinstance(dtype, pd.StringDtype) and dtype.storage != "python"):
+        for chunk in pa.chunked_array(array.__arrow_array__()).chunks:
+            yield from _arrow_cells(chunk)
     elif hasattr(array, "_mask"):
         for missing, value in zip(array._mask, array._data, strict=True):
             yield pd.NA if missing else value
@@ -111,19 +121,27 @@ def _cells(values: Any) -> Iterator[Any]:
         yield from array
 
 
-def _is_time(dtype: pd.ArrowDtype) -> bool:
-    return str(dtype.pyarrow_dtype).startswith(("timestamp", "duration", "time", "date"))
-
-
-def _storage_of(array: Any) -> list[int | None]:
-    """Arrow's times as the integers that they are: Python's own times reach less far, and less deep."""
-    import pyarrow as pa
-
-    column = pa.chunked_array(array.__arrow_array__())
-    plain = pa.int32() if column.type.bit_width == 32 else pa.int64()
-    chunks = [chunk.view(plain) for chunk in column.chunks]
-    integers: list[int | None] = pa.chunked_array(chunks, plain).to_pylist()
-    return integers
+def _arrow_cells(array: Any) -> list[Any]:
+    """Arrow's cells in Python's types; times as the integers that they are: Python's own reach less far."""
+    kind = array.type
+    if isinstance(array, pa.ExtensionArray):
+        return _arrow_cells(array.storage)
+    if pa.types.is_dictionary(kind):
+        return _arrow_cells(array.dictionary_decode())
+    if pa.types.is_struct(kind):
+        members = [_arrow_cells(array.field(position)) for position in range(kind.num_fields)]
+        return [
+            tuple(column[row] for column in members) if valid else None
+            for row, valid in enumerate(array.is_valid().to_pylist())
+        ]
+    if pa.types.is_nested(kind) and not pa.types.is_union(kind):  # lists of every sort, and maps
+        return [_arrow_cells(scalar.values) if scalar.is_valid else None for scalar in array]
+    if pa.types.is_temporal(kind) and not pa.types.is_interval(kind):
+        array = array.view(pa.int32() if kind.bit_width == 32 else pa.int64())
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):  # ADBC gives texts that are not UTF-8
+        array = array.cast(pa.large_binary())
+    cells: list[Any] = array.to_pylist()
+    return cells
 
 
 def _cell(value: Any) -> tuple[Any, ...]:
@@ -131,35 +149,62 @@ def _cell(value: Any) -> tuple[Any, ...]:
     kind = type(value).__module__ + "." + type(value).__qualname__
     if value is None or value is pd.NA or value is pd.NaT:
         return (kind,)
-    if isinstance(value, float | np.number):
-        return _number(kind, value)
-    if isinstance(value, list | tuple):
-        return kind, [_cell(item) for item in value]
-    if isinstance(value, dict):  # in their order, which a person sees
-        return kind, [(_cell(key), _cell(item)) for key, item in value.items()]
-    if isinstance(value, set | frozenset):
-        return kind, sorted(map(repr, map(_cell, value)))
-    if isinstance(value, Decimal):
-        return kind, value.as_tuple()
-    if isinstance(value, memoryview):
-        return kind, value.format, value.shape, value.tobytes()
-    if isinstance(value, np.ndarray):
-        return kind, value.dtype.str, value.shape, [_cell(item) for item in value.ravel()]
-    if hasattr(value, "tzinfo"):
-        return (
-            kind,
-            value.isoformat(),
-            value.fold,
-            repr(value.tzinfo),
-            type(value.tzinfo),
-            getattr(value, "unit", ""),
-        )
-    return kind, repr(value), value
+    for types, told in _TOLD:
+        if isinstance(value, types):
+            return kind, told(value), _parts(value)
+    return kind, repr(value), value, _parts(value)
 
 
-def _number(kind: str, value: Any) -> tuple[Any, ...]:
-    if isinstance(value, np.integer):  # C has two names for one width: ulong, ulonglong
-        return value.dtype.str, int(value)
-    if isinstance(value, np.complexfloating):
-        return kind, repr(value)
-    return kind, "nan" if math.isnan(value) else struct.pack(">d", float(value))
+def _number(value: Any) -> Any:
+    if isinstance(value, float | np.floating) and math.isnan(value):  # whose bits nobody sees
+        return "nan"
+    return (value.dtype.str, value.tobytes()) if isinstance(value, np.generic) else struct.pack(">d", value)
+
+
+def _array(value: Any) -> Any:
+    if value.dtype.kind != "O":
+        return value.dtype.str, value.shape, value.tobytes()
+    return value.shape, [_cell(item) for item in value.ravel()]
+
+
+def _moment(value: Any) -> Any:
+    if isinstance(value, pd.Timestamp):  # whose text ends in the year 9999
+        moment = value.to_datetime64()
+        return moment.dtype.str, moment.tobytes(), value.fold, repr(value.tzinfo), type(value.tzinfo)
+    return value.isoformat(), value.fold, repr(value.tzinfo), type(value.tzinfo)
+
+
+_TOLD: tuple[tuple[Any, Callable[[Any], Any]], ...] = (
+    ((float, np.generic), _number),
+    ((list, tuple), lambda value: [_cell(item) for item in value]),
+    # in their order, which a person sees
+    (dict, lambda value: [(_cell(key), _cell(item)) for key, item in value.items()]),
+    ((set, frozenset), lambda value: sorted(map(repr, map(_cell, value)))),
+    (Decimal, Decimal.as_tuple),
+    (memoryview, lambda value: (value.format, value.shape, value.readonly, value.tobytes())),
+    (np.ndarray, _array),
+    ((datetime, time), _moment),
+    (pd.Timedelta, lambda value: (value.unit, value.to_timedelta64().tobytes())),
+    (Enum, lambda value: value.name),
+)
+"""What tells values of some types apart, where their text and their == do not."""
+
+_PLAIN = ("builtins", "datetime", "decimal", "enum", "ipaddress", "numpy")
+"""Modules whose values are told in full without looking into them."""
+
+
+def _parts(value: Any) -> list[Any]:
+    """What an object of a driver's holds: its own == may take 1 for 1.0, and its text may leave out types."""
+    if type(value).__module__ in _PLAIN or isinstance(value, Enum | pd.Timestamp | pd.Timedelta):
+        return []
+    names = [name for base in type(value).__mro__ for name in _slots(base)]
+    held = {name: getattr(value, name) for name in names if hasattr(value, name)}
+    held |= getattr(value, "__dict__", {})
+    # Not what a generic class notes of how it was made, nor the methods that SQLAlchemy's quoted_name makes when asked.
+    notes = {name for name in held if name == "__orig_class__" or callable(held[name])}
+    return [(name, _cell(held[name])) for name in sorted(held.keys() - notes)]
+
+
+def _slots(kind: type) -> list[str]:
+    slots = kind.__dict__.get("__slots__", ())
+    return [name for name in ((slots,) if isinstance(slots, str) else slots) if not name.startswith("__")]

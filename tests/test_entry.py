@@ -34,6 +34,7 @@ provenances = st.builds(
     elapsed=numbers,
     rows=st.integers(0),
     columns=st.integers(0),
+    chunks=st.none() | st.integers(1),
     versions=facts,
 )
 entries = st.builds(
@@ -62,6 +63,7 @@ ENTRY = Entry(
         elapsed=1.5,
         rows=2,
         columns=3,
+        chunks=None,
         versions={"pandas": "3.1.1"},
     ),
     checksum="ff",

@@ -30,6 +30,7 @@ PROVENANCE = Provenance(
     elapsed=1.0,
     rows=1,
     columns=1,
+    chunks=None,
     versions={},
 )
 ages = st.floats(-1e8, 1e8).map(lambda seconds: timedelta(seconds=seconds))

@@ -38,6 +38,7 @@ ENTRY = Entry(
         elapsed=18.4,
         rows=336_776,
         columns=19,
+        chunks=None,
         versions={},
     ),
     checksum="",

@@ -13,7 +13,7 @@ from sqlcache_nb.entry import Entry, Provenance
 from sqlcache_nb.retention import to_evict
 
 FIRST = datetime(2026, 11, 20, tzinfo=UTC)
-PROVENANCE = Provenance("", {}, "string", "", {}, "", "", (), FIRST, 0.0, 0, 0, {})
+PROVENANCE = Provenance("", {}, "string", "", {}, "", "", (), FIRST, 0.0, 0, 0, None, {})
 
 
 def stored(key: str, day: int, size: int) -> Entry:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
@@ -12,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from sqlalchemy.sql.elements import quoted_name
 
 from tests.strict import differences
 
@@ -25,6 +27,10 @@ def column(values: Any, dtype: Any = None) -> pd.DataFrame:
 
 def cells(*values: Any) -> pd.DataFrame:
     return column(list(values), object)
+
+
+def leveled(level: Any) -> pd.DataFrame:
+    return indexed(pd.MultiIndex([level], [[0, 1]]))
 
 
 def indexed(index: Any) -> pd.DataFrame:
@@ -43,6 +49,37 @@ def with_attrs(**attrs: Any) -> pd.DataFrame:
 
 def masked(data: list[float], mask: list[bool]) -> pd.DataFrame:
     return column(pd.arrays.FloatingArray(np.array(data), np.array(mask)))
+
+
+def far_off(day: int, *, nested: bool = False) -> pd.DataFrame:
+    days: Any = pa.array([day], pa.int32()).view(pa.date32())
+    values: Any = pa.ListArray.from_arrays(pa.array([0, 1], pa.int32()), days) if nested else days
+    return column(pd.arrays.ArrowExtensionArray(values))
+
+
+def not_utf8(data: bytes) -> pd.DataFrame:
+    texts: Any = pa.Array.from_buffers(pa.string(), 1, pa.array([data]).buffers())
+    return column(pd.arrays.ArrowExtensionArray(texts))
+
+
+class Range:
+    """As pg8000's: 1 is 1.0 for its ==, and its text leaves the zone out."""
+
+    def __init__(self, lower: Any, upper: Any = None) -> None:
+        self.lower, self.upper = lower, upper
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Range) and (self.lower, self.upper) == (other.lower, other.upper)
+
+    def __hash__(self) -> int:
+        return 0
+
+    def __repr__(self) -> str:
+        return "<Range>"
+
+
+class List(list[Any]):
+    """As SQLAlchemy's multiranges."""
 
 
 class Frame(pd.DataFrame):
@@ -85,6 +122,32 @@ UNLIKE: dict[str, tuple[pd.DataFrame, pd.DataFrame]] = {
         column(pd.arrays.ArrowExtensionArray(pa.array([float("nan")]))),
         column(pd.arrays.ArrowExtensionArray(pa.array([None], pa.float64()))),
     ),
+    "name of an Arrow list's items": (
+        column([[1]], pd.ArrowDtype(pa.list_(pa.field("item", pa.int64())))),
+        column([[1]], pd.ArrowDtype(pa.list_(pa.field("element", pa.int64())))),
+    ),
+    "inside an Arrow list": (
+        column([[1, None]], pd.ArrowDtype(pa.list_(pa.int64()))),
+        column([[1, 0]], pd.ArrowDtype(pa.list_(pa.int64()))),
+    ),
+    "inside an Arrow struct": (
+        column([{"a": [1]}], pd.ArrowDtype(pa.struct({"a": pa.list_(pa.int64())}))),
+        column([{"a": None}], pd.ArrowDtype(pa.struct({"a": pa.list_(pa.int64())}))),
+    ),
+    "Arrow struct or its members missing": (
+        column([{"a": None}], pd.ArrowDtype(pa.struct({"a": pa.int64()}))),
+        column([None], pd.ArrowDtype(pa.struct({"a": pa.int64()}))),
+    ),
+    "Arrow times that Python has not": (far_off(10**7), far_off(10**7 + 1)),
+    "Arrow times in a list that Python has not": (
+        far_off(10**7, nested=True),
+        far_off(10**7 + 1, nested=True),
+    ),
+    "Arrow intervals": (
+        column([(1, 2, 3)], pd.ArrowDtype(pa.month_day_nano_interval())),
+        column([(1, 2, 4)], pd.ArrowDtype(pa.month_day_nano_interval())),
+    ),
+    "Arrow texts that are none": (not_utf8(b"\xff"), not_utf8(b"\xfe")),
     "Arrow nanoseconds": (
         column(pd.arrays.ArrowExtensionArray(pa.array([1], pa.int64()).view(pa.time64("ns")))),
         column(pd.arrays.ArrowExtensionArray(pa.array([2], pa.int64()).view(pa.time64("ns")))),
@@ -119,7 +182,32 @@ UNLIKE: dict[str, tuple[pd.DataFrame, pd.DataFrame]] = {
     "inside a list": (cells([1, None]), cells([1.0, None])),
     "inside a dict": (cells({"a": 1}), cells({"a": 1, "b": None})),
     "order of a dict": (cells({"a": 1, "b": 2}), cells({"b": 2, "a": 1})),
+    "inside a list of lists": (cells([[1], [True]]), cells([[1], [1]])),
     "set": (cells({1, 2}), cells({1, 3})),
+    "dtype of a scalar": (cells(np.datetime64(1, "s")), cells(np.datetime64(1, "ms"))),
+    "value of an ndarray": (
+        cells(np.array(["NaT", "2024"], "M8[us]")),
+        cells(np.array(["NaT", "2025"], "M8[us]")),
+    ),
+    "form of a memoryview": (cells(memoryview(b"a")), cells(memoryview(b"a").cast("c"))),
+    "memoryview that can be written to": (cells(memoryview(b"a")), cells(memoryview(bytearray(b"a")))),
+    "unit of a Timedelta": (
+        cells(pd.Timedelta(1, "s").as_unit("s")),
+        cells(pd.Timedelta(1, "s").as_unit("ns")),
+    ),
+    "unit of a Timestamp": (cells(pd.Timestamp(0).as_unit("s")), cells(pd.Timestamp(0).as_unit("ns"))),
+    "zone of a Timestamp": (cells(pd.Timestamp(0, tz=UTC)), cells(pd.Timestamp(0, tz=ZoneInfo("UTC")))),
+    "what a UUID knows": (cells(uuid.UUID(int=1)), cells(uuid.UUID(int=1, is_safe=uuid.SafeUUID.safe))),
+    "bound of a range that is like its text": (cells(Range(1, 2)), cells(Range(1.0, 2))),
+    "zone of a bound": (
+        cells(Range(datetime(2024, 1, 1, tzinfo=UTC))),
+        cells(Range(datetime(2024, 1, 1, tzinfo=ZoneInfo("UTC")))),
+    ),
+    "class that is a list": (cells([1]), cells(List([1]))),
+    "quotes of a label": (
+        pd.DataFrame([[1]], columns=pd.Index([quoted_name("a", None)], dtype=object)),
+        pd.DataFrame([[1]], columns=pd.Index([quoted_name("a", True)], dtype=object)),
+    ),
     "label": (pd.DataFrame({"a": [1]}), pd.DataFrame({"b": [1]})),
     "label's type": (
         pd.DataFrame([[1]], columns=pd.Index([1], dtype=object)),
@@ -152,6 +240,10 @@ UNLIKE: dict[str, tuple[pd.DataFrame, pd.DataFrame]] = {
     "codes of a level": (
         indexed(pd.MultiIndex.from_arrays([[1, 2]])),
         indexed(pd.MultiIndex.from_arrays([[2, 1]])),
+    ),
+    "type of a level": (
+        leveled(pd.RangeIndex(2)),
+        leveled(pd.Index([0, 1])),
     ),
     "name of a level": (
         indexed(pd.MultiIndex.from_arrays([[1, 2]], names=["a"])),

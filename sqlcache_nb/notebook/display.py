@@ -14,8 +14,8 @@ from sqlcache_nb import report
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-    from sqlcache_nb.cache import Stats
     from sqlcache_nb.entry import Entry
+    from sqlcache_nb.inventory import Stats
 
 _publish: Callable[[object], object] = display
 _LONGEST_SQL = 60  # characters of a statement in the table of entries
@@ -116,6 +116,7 @@ def entry_text(entry: Entry, now: datetime, default_ttl: float) -> str:
         "fetched": f"{report.moment(fetched)} ({report.ago((now - fetched).total_seconds())})",
         "took": report.duration(provenance.elapsed),
         "shape": report.shape(provenance.rows, provenance.columns),
+        "chunks": "" if provenance.chunks is None else f"{provenance.chunks:,}",
         "size": report.size(entry.bytes),
         "fresh": report.fresh_while(entry, default_ttl=default_ttl, now=now),
         "checksum": entry.checksum,

@@ -97,6 +97,10 @@ class Source:
         """
         return None
 
+    def written(self) -> int | None:
+        """Rows that the session has written so far, committed or not; None where it does not tell."""
+        return None
+
     def execution_options(self) -> dict[str, object]:
         """Options of the connection that may change what a statement means."""
         return {}

@@ -151,6 +151,10 @@ class ConnectionSource(Source):
     def schema(self) -> Schema | None:
         return _schema(self.con)
 
+    def written(self) -> int | None:
+        raw = self.con.connection.driver_connection
+        return raw.total_changes if isinstance(raw, sqlite3.Connection) else None
+
     def execution_options(self) -> dict[str, object]:
         return dict(self.con.get_execution_options())
 
@@ -195,6 +199,9 @@ class SessionSource(Source):
 
     def schema(self) -> Schema | None:
         return self._source.schema()
+
+    def written(self) -> int | None:
+        return self._source.written()
 
     def execution_options(self) -> dict[str, object]:
         return self._source.execution_options()

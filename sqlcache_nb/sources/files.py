@@ -124,13 +124,13 @@ def is_open(path: str) -> bool:
     except OSError:
         return True
     with _lock:
-        ours = _open_files.get(path)
+        ours = {*_open_files.values(), *_replaced}
     found = False
-    for number in numbers:
+    for number in set(numbers) - ours:
         with suppress(OSError):  # closed in between, the one that listed them first of all
             if _was_replaced(number, path):  # then it may as well be that one that the connection reads
                 return False
-            found = found or (number != ours and _which(os.fstat(number)) == wanted)
+            found = found or _which(os.fstat(number)) == wanted
     return found
 
 

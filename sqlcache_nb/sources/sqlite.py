@@ -55,6 +55,9 @@ class SqliteSource(Source):
     def identify(self) -> SourceIdentity:
         return identify(self.con)
 
+    def written(self) -> int | None:
+        return self.con.total_changes
+
     def schema(self) -> Schema | None:
         try:
             return schema(self.con.execute)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, BinaryIO, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from sqlcache_nb.entry import Entry
@@ -58,8 +58,26 @@ class Store(Protocol):
             DamagedPayload: it is missing, or not what was written; its row is deleted, too.
         """
 
-    def write(self, entry: Entry, payload: memoryview) -> Stored:
-        """Store a payload with its entry, in place of an older one, and fill in checksum and bytes."""
+    def open(self, stored: Stored) -> BinaryIO | None:
+        """The payload as an open file, in bounded memory; else as `read`.
+
+        It was verified, is at its beginning, and stays readable when the entry is deleted or replaced.
+
+        Raises:
+            DamagedPayload: as `read`.
+        """
+
+    def spool(self) -> BinaryIO:
+        """A new empty file of this place, for a payload that is too large for memory; gone when closed.
+
+        What fails while it is written to or closed is an `OSError`, as with any file.
+        """
+
+    def write(self, entry: Entry, payload: memoryview | BinaryIO) -> Stored:
+        """Store a payload with its entry, in place of an older one, and fill in checksum and bytes.
+
+        A file is read from its beginning, in blocks, and stays open.
+        """
 
     def update(self, entry: Entry) -> None:
         """Replace the facts of a stored payload, if it is still the same one."""

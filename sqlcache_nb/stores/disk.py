@@ -6,16 +6,19 @@ together. What is switched off: eviction, expiry, statistics and pickle (`Parque
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import secrets
 import sqlite3
+import tempfile
 from collections.abc import Collection, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import diskcache
 import xxhash
@@ -33,23 +36,19 @@ _MODE_BINARY = 2
 _WAIT = 2.0
 """Seconds to wait for another process's write transaction."""
 
+_BLOCK = 2**20
+"""Bytes of a payload that are copied at once."""
+
 
 class Row(NamedTuple):
-    """What a row holds: the entry's JSON, and the payload's file name."""
+    """What a row holds: the entry, and the name of the payload's file."""
 
-    entry: str
+    entry: Entry
     filename: str
 
 
-class Value(NamedTuple):
-    """What is written: a row, and the payload for its file."""
-
-    row: Row
-    payload: memoryview
-
-
 class ParquetDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache has no type hints
-    """Writes payloads as Parquet files and entries as text, reads nothing else, and never a pickle."""
+    """Keeps entries as text, each with a file's name; reads nothing else, and never a pickle."""
 
     def put(self, key: object) -> tuple[str, bool]:
         """A key as it is kept: plain text only."""
@@ -63,32 +62,21 @@ class ParquetDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache has no typ
             raise ValueError("a key that this library did not write")
         return key
 
-    def store(self, value: Value, read: bool, key: object = None) -> tuple[int, int, str, str]:
-        """Write the payload's file; the row gets size, mode, file name and the entry."""
-        path = self._path(value.row.filename)
-        path.parent.mkdir(mode=0o700, exist_ok=True)
-        try:
-            with open(path, "xb", opener=_private) as file:  # Path.open has no opener
-                file.write(value.payload)
-        except OSError:
-            self.remove(value.row.filename)  # a full disk leaves a part of a file
-            raise
-        return value.payload.nbytes, _MODE_BINARY, value.row.filename, value.row.entry
+    def store(self, value: Row, read: bool, key: object = None) -> tuple[int, int, str, str]:
+        """A row's size, mode, file name and text; the file itself is there already."""
+        return value.entry.bytes, _MODE_BINARY, value.filename, value.entry.to_json()
 
     def fetch(self, mode: int, filename: str, value: object, read: bool) -> Row:
-        """What a row says; the payload itself is read by `DiskStore.read`."""
+        """What a row says; the payload itself is read by `DiskStore`."""
         if mode != _MODE_BINARY or type(value) is not str or not _is_ours(filename):
             raise ValueError("a row that this library did not write")
-        return Row(value, filename)
+        return Row(Entry.from_json(value), filename)
 
     def remove(self, file_path: str) -> None:
         """Delete a payload's file; its folder stays, since another process may be about to use it."""
         if _is_ours(file_path):
             with suppress(OSError):
-                self._path(file_path).unlink()
-
-    def _path(self, filename: str) -> Path:
-        return Path(self._directory, filename)
+                Path(self._directory, file_path).unlink()
 
 
 class DiskStore:
@@ -129,30 +117,43 @@ class DiskStore:
 
     def read(self, stored: Stored) -> bytes | None:
         """The payload, or None where another process has replaced or deleted it meanwhile."""
-        with _faults(self.directory):
-            try:
-                payload = stored.path.read_bytes()
-            except FileNotFoundError:
-                payload = b""
+        with _faults(self.directory), suppress(FileNotFoundError):
+            payload = stored.path.read_bytes()
             if xxhash.xxh3_128_hexdigest(payload) == stored.entry.checksum:
                 return payload
-            with self._cache.transact():
-                if self.lookup(stored.entry.key) != stored:
-                    return None
-                self._cache.delete(stored.entry.key)
-        raise DamagedPayload(f"a stored file in {self.directory} was missing or damaged, and is deleted")
+        self._refuse(stored)
+        return None
 
-    def write(self, entry: Entry, payload: memoryview) -> Stored:
+    def open(self, stored: Stored) -> BinaryIO | None:
+        """The payload as a file that stays readable, or None where it is another one by now."""
+        with _faults(self.directory), suppress(FileNotFoundError), ExitStack() as stack:
+            file = stack.enter_context(stored.path.open("rb"))
+            if hashlib.file_digest(file, xxhash.xxh3_128).hexdigest() == stored.entry.checksum:
+                file.seek(0)
+                stack.pop_all()
+                return file
+        self._refuse(stored)
+        return None
+
+    def spool(self) -> BinaryIO:
+        """A file without a name, on the disk where the payload will be: /tmp may be memory."""
+        with _faults(self.directory):
+            return tempfile.TemporaryFile(dir=self._folder)
+
+    def write(self, entry: Entry, payload: memoryview | BinaryIO) -> Stored:
         """Store a payload with its entry, in place of an older one of the same key."""
-        entry = replace(entry, checksum=xxhash.xxh3_128_hexdigest(payload), bytes=payload.nbytes)
         name = secrets.token_hex(16)
-        row = Row(entry.to_json(), f"{name[:2]}/{name[2:]}.parquet")
+        filename = f"{name[:2]}/{name[2:]}.parquet"
+        path = self._folder / filename
         with _faults(self.directory):
             newer = self.lookup(entry.key)
             if newer is not None and _was_fetched_meanwhile(newer.entry, entry):
                 return newer
-            self._cache.set(entry.key, Value(row, payload))
-        return Stored(entry, self._folder / row.filename)
+            with _gone_unless_done(path):
+                checksum, size = _copy(payload, path)
+                entry = replace(entry, checksum=checksum, bytes=size)
+                self._cache.set(entry.key, Row(entry, filename))
+        return Stored(entry, path)
 
     def update(self, entry: Entry) -> None:
         """Replace the facts of a stored payload, if it is still the same one."""
@@ -204,7 +205,15 @@ class DiskStore:
         self._cache.close()
 
     def _stored(self, row: Row) -> Stored:
-        return Stored(Entry.from_json(row.entry), self._folder / row.filename)
+        return Stored(row.entry, self._folder / row.filename)
+
+    def _refuse(self, stored: Stored) -> None:
+        """Say that a payload is damaged, and delete it, unless another one is in its place by now."""
+        with _faults(self.directory), self._cache.transact():
+            if self.lookup(stored.entry.key) != stored:
+                return
+            self._cache.delete(stored.entry.key)
+        raise DamagedPayload(f"a stored file in {self.directory} was missing or damaged, and is deleted")
 
     def _connect(self) -> sqlite3.Connection:
         """A connection of our own: diskcache offers no way to read all rows at once."""
@@ -225,6 +234,35 @@ def _was_fetched_meanwhile(stored: Entry, slow: Entry) -> bool:
 def _is_ours(filename: object) -> bool:
     """Whether a row's file name is one that this store writes: none of those leaves its folder."""
     return isinstance(filename, str) and _FILENAME.fullmatch(filename) is not None
+
+
+def _copy(payload: memoryview | BinaryIO, path: Path) -> tuple[str, int]:
+    """Write a payload to a new file that its owner alone can read; gives its checksum and size."""
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    checksum = xxhash.xxh3_128()
+    with open(path, "xb", opener=_private) as file:  # Path.open has no opener
+        for block in _blocks(payload):
+            checksum.update(block)
+            file.write(block)
+        return checksum.hexdigest(), file.tell()
+
+
+def _blocks(payload: memoryview | BinaryIO) -> Iterator[memoryview | bytes]:
+    if isinstance(payload, memoryview):
+        return (payload[start : start + _BLOCK] for start in range(0, len(payload), _BLOCK))
+    payload.seek(0)
+    return iter(partial(payload.read, _BLOCK), b"")
+
+
+@contextmanager
+def _gone_unless_done(path: Path) -> Iterator[None]:
+    """Leave no file behind where a full disk or an interruption ends what is done with it."""
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):  # what ended it is what is told
+            path.unlink()
+        raise
 
 
 def _private(path: str, flags: int) -> int:

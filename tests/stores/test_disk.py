@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import pickle
+import shutil
+import signal
 import sqlite3
 import stat
 import subprocess
@@ -70,6 +73,24 @@ class TestLayout:
         modes = {path: stat.S_IMODE(path.stat().st_mode) for path in (directory, *directory.rglob("*"))}
         assert modes[directory] == modes[directory / "v1"] == 0o700
         assert modes[directory / "v1" / "cache.db"] == modes[stored.path] == 0o600
+        with store.spool() as spool:
+            assert stat.S_IMODE(os.fstat(spool.fileno()).st_mode) == 0o600
+
+    @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs to ask where a file is")
+    def test_a_spool_is_in_the_stores_own_folder(self, store: DiskStore, directory: Path) -> None:
+        with store.spool() as spool:
+            assert Path(f"/proc/self/fd/{spool.fileno()}").readlink().parent == directory / "v1"
+
+    @pytest.mark.skipif(os.name != "posix", reason="Windows keeps the name of an open file")
+    def test_a_spool_of_a_process_that_was_killed_is_gone(self, store: DiskStore, directory: Path) -> None:
+        code = (
+            "import os, signal, sys; from sqlcache_nb.stores.disk import DiskStore;"
+            "spool = DiskStore(sys.argv[1]).spool(); spool.write(bytes(2**20)); spool.flush();"
+            "os.kill(os.getpid(), signal.SIGKILL)"
+        )
+        done = subprocess.run([sys.executable, "-c", code, str(directory)], check=False)
+        assert done.returncode == -signal.SIGKILL
+        assert {path.name.partition("-")[0] for path in (directory / "v1").iterdir()} == {"cache.db"}
 
     def test_row_and_payload_survive_a_new_process(self, store: DiskStore, directory: Path) -> None:
         store.write(entry_of(KEY), memoryview(b"payload"))
@@ -156,7 +177,7 @@ class TestDamage:
         with closing(sqlite3.connect(directory / "v1" / "cache.db")) as con:
             ((value,),) = con.execute("SELECT value FROM Cache").fetchall()
         entry = json.loads(value)
-        assert (entry["ttl"], entry["provenance"]["key"], entry["format"]) == ("forever", KEY, 1)
+        assert (entry["ttl"], entry["provenance"]["key"], entry["format"]) == ("forever", KEY, 2)
 
 
 class TestFaults:
@@ -179,18 +200,61 @@ class TestFaults:
             DiskStore(tmp_path / "file" / "cache")
 
     @pytest.mark.skipif(os.name != "posix", reason="needs a limit on the size of files, which POSIX has")
-    def test_a_full_disk_is_a_store_error_and_leaves_no_part_of_a_file(self, directory: Path) -> None:
+    @pytest.mark.parametrize(
+        ("call", "limit", "fault"),
+        [
+            ("store.write(entry_of('a' * 64), memoryview(bytes(3 * 2**20)))", 2**20, "StoreError"),
+            ("store.write(entry_of('a' * 64), spool)", 2**20, "StoreError"),
+            ("store.write(entry_of('a' * 64), memoryview(b'payload'))", 512, "StoreError"),  # its row
+            ("spool.write(bytes(2**21))", 2**20, "OSError"),
+        ],
+    )
+    def test_a_full_disk_is_a_store_error_and_leaves_no_part_of_a_file(
+        self, directory: Path, call: str, limit: int, fault: str
+    ) -> None:
         DiskStore(directory).close()
         done = subprocess.run(
-            [sys.executable, "-c", WRITE_OVER_THE_LIMIT, str(directory)],
+            [sys.executable, "-c", WRITE_OVER_THE_LIMIT, str(directory), call, str(limit)],
             capture_output=True,
             text=True,
             check=True,
             env=os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), *sys.path])},
         )
-        assert done.stdout.strip() == "StoreError"
+        assert done.stdout.strip() == fault
         assert list(directory.rglob("*.parquet")) == []
         assert inconsistencies(directory) == []
+
+    def test_an_interruption_leaves_no_part_of_a_file(self, store: DiskStore, directory: Path) -> None:
+        class Interrupted(io.BytesIO):
+            def read(self, size: int | None = -1) -> bytes:
+                if self.tell() > 2**20:
+                    raise KeyboardInterrupt
+                return super().read(size)
+
+        with pytest.raises(KeyboardInterrupt):
+            store.write(entry_of(KEY), Interrupted(bytes(3 * 2**20)))
+        assert list(directory.rglob("*.parquet")) == []
+        assert store.lookup(KEY) is None
+
+    @pytest.mark.parametrize("look", ["read", "open"])
+    def test_a_payload_that_the_disk_does_not_give_is_a_store_error_and_is_kept(
+        self, store: DiskStore, look: str
+    ) -> None:
+        stored = store.write(entry_of(KEY), memoryview(b"payload"))
+        stored.path.unlink()
+        stored.path.mkdir()  # for root, too, cannot be read
+        with pytest.raises(StoreError, match="cannot be used"):
+            getattr(store, look)(stored)
+        assert store.lookup(KEY) == stored
+        stored.path.rmdir()
+        stored.path.write_bytes(b"payload")
+
+    def test_a_folder_that_is_gone_is_a_store_error(self, directory: Path) -> None:
+        store = DiskStore(directory)
+        shutil.rmtree(directory / "v1")
+        with pytest.raises(StoreError, match="cannot be used"):
+            store.spool()
+        store.close()
 
     @pytest.mark.skipif(not hasattr(os, "setuid"), reason="needs another user, which POSIX has")
     def test_a_read_only_directory_is_a_store_error(self, directory: Path) -> None:
@@ -210,14 +274,16 @@ import resource, signal, sys
 from sqlcache_nb.errors import StoreError
 from sqlcache_nb.stores import Removed
 from sqlcache_nb.stores.disk import DiskStore
-from tests.store_contract import entry_of
+from tests.store_contract import entry_of, spooled
 
-store = DiskStore(sys.argv[1])
+_, directory, call, limit = sys.argv
+store = DiskStore(directory)
+spool = spooled(store, bytes(3 * 2**20))
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, resource.RLIM_INFINITY))
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(limit), resource.RLIM_INFINITY))
 try:
-    store.write(entry_of("a" * 64), memoryview(bytes(2**21)))
-except StoreError as fault:
+    eval(call)
+except (StoreError, OSError) as fault:
     print(type(fault).__name__)
 """
 
