@@ -309,7 +309,8 @@ def _is_kept(kind: Any, *, outermost: bool = False) -> bool:
     if _is.is_struct(kind):
         return kind.num_fields > 0 and all(_is_kept(field.type) for field in kind)
     if _is.is_map(kind):
-        return _is_kept(kind.key_type) and _is_kept(kind.item_type)
+        # pyarrow's own cast breaks a map of nulls.
+        return _is_kept(kind.key_type) and _is_kept(kind.item_type) and not _is.is_null(kind.item_type)
     if _is.is_timestamp(kind) and kind.unit == "s":
         return outermost  # where its values can be looked at: Parquet has milliseconds, which reach less far
     if (_is.is_decimal(kind) and kind.scale < 0) or kind in (pa.time32("s"), pa.binary(0)):

@@ -164,7 +164,7 @@ def change(cell: Any) -> None:
 def overwrite(frame: Any) -> None:
     """Write into the memory of the column "a", and into the frame."""
     array, dtype = frame["a"].array, frame["a"].dtype
-    if dtype == np.dtype(object):
+    if isinstance(dtype, np.dtype) and dtype.kind == "O":
         for cell in array:
             change(cell)
         value: Any = 7
