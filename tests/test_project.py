@@ -65,7 +65,7 @@ def make_commands(document: str) -> set[str]:
     """The targets named in `make TARGET` and in lines that begin with it, without variables and comments."""
     code = re.findall(r"`make ([^`]*)`|^make ([^#\n]*)", document, re.MULTILINE)
     plain = (re.sub(r'\w+=(?:"[^"]*"|\S+)', " ", " ".join(pair)) for pair in code)
-    return {word for text in plain for word in re.split(r"\W+", text) if word}
+    return {word for text in plain for word in re.split(r"[^\w-]+", text) if word}
 
 
 # --- what is said is there -------------------------------------------------------------------------

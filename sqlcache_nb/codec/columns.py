@@ -242,10 +242,12 @@ def _masked_to_arrow(array: Any, dtype: Any) -> tuple[pa.Array, Spec]:
 def _masked_from_arrow(column: pa.ChunkedArray, name: str) -> Any:
     # Not by the dtype's own __from_arrow__, which takes NaN for missing.
     make, dtype = _MASKED[name]
-    zero = False if name == "boolean" else 0
-    mask = np.array(column.is_null().to_numpy())
-    data = column.fill_null(zero) if column.null_count else column
-    return make(np.array(data.to_numpy(), getattr(dtype, "numpy_dtype", bool)), mask)
+    if column.null_count:
+        mask = np.require(column.is_null().to_numpy(), bool, "W")
+        column = column.fill_null(False if name == "boolean" else 0)
+    else:
+        mask = np.zeros(len(column), bool)
+    return make(np.require(column.to_numpy(), getattr(dtype, "numpy_dtype", bool), "W"), mask)
 
 
 # --- Arrow's own types ------------------------------------------------------------------------------

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 
@@ -16,6 +15,9 @@ from sqlcache_nb.errors import NotCacheable
 
 _THREADS_FROM_CELLS = 500_000
 """Starting threads costs more than it gives on small frames."""
+
+_MAX_APART = 100
+"""From here on pandas warns of a frame whose columns do not lie together, when one is added."""
 
 Spec = Mapping[str, Any]
 """What restores a frame: "labels", "columns", and "index" where it has one of its own."""
@@ -74,33 +76,34 @@ def put_together(table: pa.Table, rows: int, spec: Spec) -> pd.DataFrame:
     """
     columns = spec["columns"]
     text = _dtype_of_texts() if any(column["kind"] == "string" for column in columns) else None
-    others = [
-        position
-        for position, column in enumerate(columns)
-        if not is_natural(column, table.field(position).type, text)
-    ]
-    natural = table.select(range(len(columns)))
-    for position in others:  # something that costs nothing to convert, until it is replaced
-        natural = natural.set_column(position, str(position), pa.array(np.zeros(rows, "int8")))
+    own = [at for at, column in enumerate(columns) if is_natural(column, table.field(at).type, text)]
     # Labels may be unlike the file's names, and are set last; until then they are positions.
-    frame: pd.DataFrame = natural.rename_columns(
-        [str(position) for position in range(len(columns))]
-    ).to_pandas(ignore_metadata=True, use_threads=table.num_rows * len(columns) >= _THREADS_FROM_CELLS)
-    for position, column in enumerate(columns):
-        if position in others:
-            after = from_arrow(table.column(position), column)
-        elif column["kind"] == "numpy" and frame.dtypes.iloc[position] != column["dtype"]:
-            after = frame.iloc[:, position].astype(column["dtype"]).array
-        else:
-            continue
-        # As a Series of its own dtype: pandas would infer another one from an array of objects.
-        frame.isetitem(position, pd.Series(after, index=frame.index, dtype=after.dtype, copy=False))
-    if not columns:
-        frame = pd.DataFrame(index=pd.RangeIndex(rows))
+    frame: pd.DataFrame = (
+        table.select(own)
+        .rename_columns([str(at) for at in own])
+        .to_pandas(ignore_metadata=True, use_threads=has_many_cells(rows, len(own)))
+    )
+    for place, at in enumerate(own):
+        if columns[at]["kind"] == "numpy" and frame.dtypes.iloc[place] != columns[at]["dtype"]:
+            frame.isetitem(place, frame.iloc[:, place].astype(columns[at]["dtype"]).array)
+    if len(own) < len(columns) or not columns:
+        found = {at: frame.iloc[:, place] for place, at in enumerate(own)}
+        for at, column in enumerate(columns):
+            if at not in found:
+                after = from_arrow(table.column(at), column)
+                # As a Series of its own dtype: pandas would infer another one from an array of objects.
+                found[at] = pd.Series(after, dtype=after.dtype, copy=False)
+        # A copy brings columns of one dtype together; of many that are apart pandas would warn.
+        frame = pd.DataFrame(dict(sorted(found.items())), pd.RangeIndex(rows), copy=len(columns) > _MAX_APART)
     frame.columns = index_of(spec["labels"])
     if "index" in spec:
         frame.index = index_from_arrow(table.columns[len(columns) :], spec["index"])
     return frame
+
+
+def has_many_cells(rows: int, columns: int) -> bool:
+    """Whether threads are worth their start."""
+    return rows * columns >= _THREADS_FROM_CELLS
 
 
 def _dtype_of_texts() -> Any:

@@ -68,8 +68,11 @@ def from_arrow(column: pa.ChunkedArray, spec: Spec) -> Objects:
         CodecError: they are of an unknown type.
         ImportError: they are a driver's, which is not installed.
     """
-    if spec.get("of") == "str" and "as" not in spec:
-        return np.asarray(column.to_numpy(), dtype=object)
+    match spec:
+        case {"of": "str" | "bool", **how} if "as" not in how:
+            return np.asarray(column.to_numpy(), dtype=object)
+        case {"of": "datetime", **how} if "zone" not in how:
+            return np.array(column.to_pandas(timestamp_as_object=True), dtype=object)
     make, given = _maker(spec), column.to_pylist()
     made = given if make is None else (None if cell is None else make(cell) for cell in given)
     return _array(made, len(column))
@@ -110,10 +113,7 @@ def _maker(spec: Spec) -> Callable[[Any], Any] | None:
 
 def _array(items: Iterable[Any], length: int) -> Objects:
     """Cells as an array of objects: NumPy itself would look into lists."""
-    made = np.empty(length, dtype=object)
-    for position, item in enumerate(items):
-        made[position] = item
-    return made
+    return np.fromiter(items, object, length)
 
 
 def _array_of(items: list[Any], dtype: str) -> np.ndarray[Any, Any]:

@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sqlcache_nb.codec.frames import put_together
+from sqlcache_nb.codec.frames import has_many_cells, put_together
 from sqlcache_nb.codec.writer import FORMAT, FORMAT_KEY
 from sqlcache_nb.errors import CodecError
 
@@ -80,7 +80,8 @@ class Payload:
             if self.chunked:
                 raise CodecError("a payload of chunks is no frame")
             ((spec, rows, _),) = self._runs
-            return put_together(self._file.read(), rows, spec)
+            use_threads = has_many_cells(self._file.metadata.num_rows, self._file.metadata.num_columns)
+            return put_together(self._file.read(use_threads=use_threads), rows, spec)
 
     def chunks(self) -> Iterator[pd.DataFrame]:
         """The chunks, decoded one by one: no more than two row groups of the file are held.

@@ -56,7 +56,8 @@ def encode(frame: pd.DataFrame, provenance: str = "{}") -> pa.Buffer:
     names, arrays, spec = take_apart(frame)
     metadata = _metadata([spec], [[0, len(frame), 1]], provenance, chunked=False)
     try:
-        table = pa.Table.from_arrays(arrays, names=_unique(names)).replace_schema_metadata(metadata)
+        fields = [_field(*column) for column in zip(_unique(names), arrays, strict=True)]
+        table = pa.Table.from_arrays(arrays, schema=pa.schema(fields, metadata))
         sink = pa.BufferOutputStream()
         with _opened(sink, table) as writer:
             writer.write_table(table, _MAX_ROWS_A_GROUP)
@@ -168,7 +169,7 @@ class ChunkWriter:
         """Write the pending chunks as one row group."""
         schema = pa.schema(self._fields)
         tables = [_conformed(table, schema) for table in self._pending]
-        table = pa.concat_tables(tables) if tables else schema.empty_table()
+        table = pa.concat_tables(tables) if tables else pa.Table.from_batches([], schema)
         if self._writer is None:
             self._writer = _opened(self._file, table)
         elif self._writer.schema != schema:
@@ -235,6 +236,11 @@ def _free(name: str, taken: set[str]) -> str:
         number += 1
         free = f"{name}_{number}"
     return free
+
+
+def _field(name: str, array: Any) -> pa.Field:
+    """A column that misses no value is declared so: it is read without a look at each."""
+    return pa.field(name, array.type, nullable=array.null_count > 0 or pa.types.is_null(array.type))
 
 
 def _opened(sink: Any, like: pa.Table) -> pq.ParquetWriter:

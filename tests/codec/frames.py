@@ -249,6 +249,15 @@ def of_extension(kind: Any) -> Callable[[list[Any]], Any]:
     )
 
 
+def of_nested_extension(kind: Any) -> Callable[[list[Any]], Any]:
+    """Lists or structs of an extension type, made of what it is stored as."""
+    if pa.types.is_struct(kind):
+        plain: Any = pa.struct([(field.name, field.type.storage_type) for field in kind])
+    else:
+        plain = pa.list_(kind.value_type.storage_type)
+    return lambda cells: of_arrow_array(pa.array(cells, plain).cast(kind))
+
+
 def of_arrow_array(array: Any) -> Any:
     return pd.arrays.ArrowExtensionArray(pa.chunked_array([array]))  # type: ignore[attr-defined,unused-ignore]
 
@@ -390,6 +399,7 @@ def _arrow_kinds() -> dict[str, Kind]:
         (pa.duration("ms"), numbers),
         (pa.month_day_nano_interval(), st.tuples(numbers, numbers, integers("int64"))),
         (pa.list_(pa.int64()), st.lists(optional(integers("int64")), max_size=3)),
+        (pa.list_(pa.null()), st.lists(st.none(), max_size=3)),
         (pa.list_(pa.field("of its own", pa.string())), st.lists(optional(TEXTS), max_size=3)),
         (pa.large_list(pa.string()), st.lists(optional(TEXTS), max_size=3)),
         (
@@ -407,6 +417,13 @@ def _arrow_kinds() -> dict[str, Kind]:
     kinds: dict[str, Kind] = {f"{kind}[pyarrow]": (optional(each), of_arrow(kind)) for kind, each in cells}
     for kind, each in _extension_cells():
         kinds[f"{kind}[pyarrow]"] = (optional(each), of_extension(kind))
+    opaque = pa.opaque(pa.string(), "numeric", "PostgreSQL")
+    for outer, each in (
+        (pa.list_(pa.uuid()), st.lists(optional(st.just(bytes(16))), max_size=2)),
+        (pa.list_(opaque), st.lists(optional(TEXTS), max_size=2)),
+        (pa.struct([("a", opaque)]), st.fixed_dictionaries({"a": optional(TEXTS)})),
+    ):
+        kinds[f"{outer}[pyarrow]"] = (optional(each), of_nested_extension(outer))
     return kinds
 
 

@@ -17,6 +17,7 @@ from dateutil import tz
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sqlcache_nb.codec import Payload, encode
 from sqlcache_nb.codec.columns import from_arrow, to_arrow
 from sqlcache_nb.errors import CodecError, NotCacheable
 from tests.codec.frames import (
@@ -232,6 +233,19 @@ def test_the_parts_of_arrows_types_come_back() -> None:
         array, spec = to_arrow(series(of_arrow(kind)([None])))
         again = from_arrow(pa.chunked_array([array]), json.loads(json.dumps(spec)))
         assert again.dtype.pyarrow_dtype.equals(kind, check_metadata=True)
+
+
+@pytest.mark.parametrize(
+    "categories",
+    [pd.RangeIndex(5, 1, -2), pd.Index(["a"], name=("n", 1)), pd.Index(range(300)), pd.Index([True, False])],
+    ids=["range", "name", "many", "bool"],
+)
+def test_categories_are_an_index_of_the_same_type_and_name(categories: pd.Index[Any]) -> None:
+    before = pd.Series(pd.Categorical.from_codes([0, -1], categories))
+    again = Payload(encode(pd.DataFrame({"a": before}), "{}")).frame["a"]
+    for left, right in ((before.cat.categories, again.cat.categories),):
+        assert (type(left), left.name, left.tolist()) == (type(right), right.name, right.tolist())
+    assert before.cat.codes.dtype == again.cat.codes.dtype
 
 
 # --- or not at all ----------------------------------------------------------------------------------------

@@ -158,6 +158,14 @@ def test_levels_of_another_dtype_than_pandas_makes_are_refused_or_kept() -> None
             assert "index level 'n'" in str(refusal)  # noqa: PT017  # either is right
 
 
+def test_a_level_that_is_a_range_is_refused_or_kept() -> None:
+    frame = indexed(pd.MultiIndex.from_arrays([pd.RangeIndex(3), list("abc")], names=["n", "m"]))
+    try:
+        assert round_trip(frame) == []
+    except NotCacheable as refusal:
+        assert "index level 'n'" in str(refusal)  # noqa: PT017  # either is right
+
+
 def test_levels_are_columns_of_the_file_under_their_names() -> None:
     frame = pd.DataFrame({"v": [1, 2, 3], "a": ["x", None, "x"], "b": [1.5, None, 2.5]}).set_index(["a", "b"])
     assert table_of(encode(frame, "{}")).to_pydict() == {

@@ -160,6 +160,26 @@ def test_every_other_mixture_is_json(cells: list[Any]) -> None:
     assert round_trip(objects(*cells)) == []
 
 
+def odd_moments() -> list[Any]:
+    offset = timezone(timedelta(microseconds=1))
+    return [
+        datetime(2024, 1, 1, fold=1, tzinfo=UTC),
+        datetime(2024, 1, 1, fold=1, tzinfo=timezone(timedelta(hours=1))),
+        datetime(2024, 7, 1, fold=1, tzinfo=BERLIN),
+        datetime(2024, 1, 1, tzinfo=offset),
+        datetime(1800, 1, 1, tzinfo=BERLIN),  # at an offset of seconds
+        datetime(9999, 12, 31, 23, tzinfo=timezone(timedelta(hours=-5))),
+    ]
+
+
+@pytest.mark.parametrize("moment", odd_moments(), ids=str)
+def test_odd_moments_come_back_whatever_stands_beside_them(moment: datetime) -> None:
+    alone = [moment, None]
+    beside = [datetime(2024, 1, 1, tzinfo=moment.tzinfo), moment, datetime(2024, 1, 1, tzinfo=UTC)]
+    for cells in (alone, beside[:2], beside[1:], [[moment]], beside):
+        assert round_trip(objects(*cells)) == []
+
+
 def test_json_is_stored_as_anybody_writes_it() -> None:
     array, _ = to_arrow(of_objects([{"name": "Ü", "tags": [1, None]}, [1.5, "a"], None, True]))
     assert array.to_pylist() == ['{"name": "Ü", "tags": [1, null]}', '[1.5, "a"]', None, "true"]
