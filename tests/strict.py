@@ -147,6 +147,10 @@ def _arrow_cells(array: Any) -> list[Any]:
 def _cell(value: Any) -> tuple[Any, ...]:
     """A value with its type, so that == is as strict as it should be."""
     kind = type(value).__module__ + "." + type(value).__qualname__
+    if isinstance(value, np.generic) and type(value).__module__ == "numpy":
+        kind = (
+            value.dtype.str
+        )  # C has two names for one width, ulong and ulonglong, and NumPy a class for each
     if value is None or value is pd.NA or value is pd.NaT:
         return (kind,)
     for types, told in _TOLD:
