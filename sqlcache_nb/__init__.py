@@ -32,9 +32,13 @@ if TYPE_CHECKING:
     from sqlcache_nb.notebook import unload_ipython_extension as unload_ipython_extension
     from sqlcache_nb.result import Outcome as Outcome
     from sqlcache_nb.result import Result as Result
+    from sqlcache_nb.result import Written as Written
     from sqlcache_nb.stores import Removed as Removed
     from sqlcache_nb.stores import Store as Store
     from sqlcache_nb.stores import Stored as Stored
+    from sqlcache_nb.why import Difference as Difference
+    from sqlcache_nb.why import Explanation as Explanation
+    from sqlcache_nb.why import Nearest as Nearest
 
 # Loaded at first use: an import alone needs neither pandas nor SQLAlchemy nor IPython.
 _HOMES = {
@@ -55,8 +59,9 @@ _HOMES = {
     "freshness": ("Reason",),
     "inventory": ("Stats",),
     "notebook": ("load_ipython_extension", "unload_ipython_extension"),
-    "result": ("Outcome", "Result"),
+    "result": ("Outcome", "Result", "Written"),
     "stores": ("Removed", "Store", "Stored"),
+    "why": ("Difference", "Explanation", "Nearest"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

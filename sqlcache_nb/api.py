@@ -24,6 +24,7 @@ class _Options(TypedDict, total=False):
     name: str | None
     tag: str | list[str] | tuple[str, ...] | None
     source_name: str | None
+    store_random: bool
     cache: QueryCache | None
 
 
@@ -96,6 +97,7 @@ def cached_read_sql(
     name: str | None = None,
     tag: str | list[str] | tuple[str, ...] | None = None,
     source_name: str | None = None,
+    store_random: bool = False,
     cache: QueryCache | None = None,
 ) -> Any:
     """`pandas.read_sql`, with the answer kept until it is stale.
@@ -120,6 +122,7 @@ def cached_read_sql(
         name: your own word for the answer, for `QueryCache.load`.
         tag: label or labels, for `QueryCache.clear`.
         source_name: your own word for the database, in the place of its host, port and path.
+        store_random: keep an answer that is left to chance (`random()`, a sample), too.
         cache: a cache other than the default one.
 
     Returns:
@@ -152,4 +155,5 @@ def cached_read_sql(
         name=name,
         tag=tag,
         source_name=source_name,
+        store_random=store_random,
     )

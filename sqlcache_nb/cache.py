@@ -8,11 +8,11 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Generator
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 from pandas import DataFrame
 from pandas.api.extensions import no_default
@@ -24,22 +24,21 @@ from sqlcache_nb.errors import (
     DamagedPayload,
     NotCacheable,
     NotCachedWarning,
-    SqlcacheWarning,
     StoreError,
     StoreWarning,
-    UnsupportedSource,
-    warn,
 )
-from sqlcache_nb.freshness import Reason, Ttl, parse_ttl
-from sqlcache_nb.identity import working_directory
-from sqlcache_nb.inventory import Inventory, Stats, opened_payload
+from sqlcache_nb.explain import Surroundings, explain, looked_up, nearest_to
+from sqlcache_nb.freshness import Reason, Ttl, Verdict, parse_ttl
+from sqlcache_nb.inventory import Stats, opened_payload
 from sqlcache_nb.key import Key
-from sqlcache_nb.question import Answer, Question, examine, provenance_of, question_of
-from sqlcache_nb.redaction import redact
-from sqlcache_nb.request import CacheOptions, PandasCall
-from sqlcache_nb.result import Outcome, Result
+from sqlcache_nb.parts import Asked
+from sqlcache_nb.question import Answer, Question, entry_of, examine, provenance_of, question_of, write_of
+from sqlcache_nb.request import CacheOptions, PandasCall, taking_what, told_apart
+from sqlcache_nb.result import Outcome, Result, Written
+from sqlcache_nb.shield import Shielded, not_cached
 from sqlcache_nb.sources import Source, source_of
 from sqlcache_nb.stores import Store, Stored
+from sqlcache_nb.why import Explanation, Nearest
 
 if TYPE_CHECKING:
     from sqlcache_nb.codec import Payload
@@ -47,9 +46,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger("sqlcache_nb")
 
 _announced: set[str] = set()
-
-T = TypeVar("T")
-P = ParamSpec("P")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,23 +63,14 @@ class _Miss:
     """A question that must be fetched, why, what its statement does, and what its session had written."""
 
     question: Question
-    reason: Reason
+    asked: Asked
+    verdict: Verdict
+    nearest: Nearest | None
     facts: guard.Facts
     written: int | None
 
 
-def _taking_what(other: Callable[P, Any]) -> Callable[[Callable[..., Any]], Callable[P, Any]]:
-    """Give a function the parameters of another, for type checkers and for Shift-Tab."""
-
-    def take(function: Callable[..., Any]) -> Callable[P, Any]:
-        taking: Any = function
-        taking.__signature__ = inspect.signature(other)
-        return function
-
-    return take
-
-
-class QueryCache(Inventory):
+class QueryCache(Shielded):
     """A drop-in for `pandas.read_sql` that keeps what it returned.
 
     Args:
@@ -94,6 +81,9 @@ class QueryCache(Inventory):
             need it: they are fresh exactly until the file changes.
         size_limit: bytes of payloads to keep at most, or "2GiB" (default: the configured one, else
             10 GiB). The oldest results go first.
+        store_params: whether values of parameters are kept readable (default: the configured one, else
+            True), or as digests: enough to say that one differs, and for who may read the directory, to
+            try out few possible values. The SQL and the answers are readable there either way.
         clock: gives the time, with a zone.
 
     Raises:
@@ -117,6 +107,7 @@ class QueryCache(Inventory):
         *,
         ttl: Ttl | None = None,
         size_limit: str | int | None = None,
+        store_params: bool | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         settings = config.load()
@@ -124,9 +115,9 @@ class QueryCache(Inventory):
         self._announcement = report.announcement(settings) if store is None else None
         self._default_ttl = settings.ttl if ttl is None else parse_ttl(ttl)
         self._size_limit = settings.size_limit if size_limit is None else config.parse_size(size_limit)
+        self._store_params = settings.store_params if store_params is None else store_params
         self._counts: Counter[Outcome] = Counter()
         self._saved = 0.0
-        self._said: set[tuple[object, str]] = set()
 
     # --- reading ------------------------------------------------------------------------------------
 
@@ -150,6 +141,7 @@ class QueryCache(Inventory):
         name: str | None = None,
         tag: str | list[str] | tuple[str, ...] | None = None,
         source_name: str | None = None,
+        store_random: bool = False,
     ) -> Result:
         """The answer: from the cache where that is sure to be right, else from the database.
 
@@ -164,10 +156,10 @@ class QueryCache(Inventory):
         call = PandasCall(
             sql, index_col, coerce_float, params, parse_dates, columns, chunksize, dtype_backend, dtype
         )
-        options = CacheOptions(ttl, refresh, no_store, validate, name, tag, source_name)
-        return self._read(call, con, options)
+        options = CacheOptions(ttl, refresh, no_store, validate, name, tag, source_name, store_random)
+        return self.ask(call, con, options)
 
-    @_taking_what(read)
+    @taking_what(read)
     def read_sql(self, *args: Any, **kwargs: Any) -> Any:
         """`read(...).frame`: takes what `read` takes, gives what `pandas.read_sql` gives, says it in the log."""
         result = self.read(*args, **kwargs)
@@ -177,7 +169,37 @@ class QueryCache(Inventory):
             logger.info(report.line(result, now=self._clock()))
         return result.frame
 
-    def _read(self, call: PandasCall, con: Any, options: CacheOptions) -> Result:
+    @taking_what(read)
+    def why(self, *args: Any, **kwargs: Any) -> Explanation:
+        """How `read` would answer now, and why: hit, miss, stale or refused, and what the nearest question asked.
+
+        Takes what `read` takes. It runs no query of yours and writes nothing; the stored file itself is
+        not looked at. Where no stored statement is like this one, all entries are listed.
+
+        Raises:
+            ConfigError: as `read`.
+            StoreError: the directory cannot be used.
+            UnsupportedSource: as `read`.
+        """
+        return self.explain(*told_apart(inspect.signature(self.read).bind(*args, **kwargs).arguments))
+
+    def explain(self, call: PandasCall, con: Any, options: CacheOptions) -> Explanation:
+        """What `why` does, for those who have put the arguments together."""
+        around = Surroundings(self._store, self._default_ttl, self._store_params, self._clock())
+        return explain(call, con, options, around)
+
+    def ask(
+        self,
+        call: PandasCall,
+        con: Any,
+        options: CacheOptions,
+        *,
+        before: Callable[[Result], None] | None = None,
+    ) -> Result:
+        """What `read` does, for those who have put the arguments together.
+
+        If it is to be fetched and stored, `before` gets what is known of the answer, before the database is asked.
+        """
         with ExitStack() as borrowed:
             vouched = options.source_name is not None
             source = borrowed.enter_context(closing(source_of(con, call.sql, vouched=vouched)))
@@ -187,7 +209,14 @@ class QueryCache(Inventory):
             )
             if isinstance(found, _Hit):
                 return self._counted(self._hit(found, call, con))
+            if before is not None and isinstance(found, _Miss):
+                before(_fetched(found, options, lambda: None))
             answer = self._fetch(call, source)
+            if not isinstance(found, _Miss):
+                self._shielded(lambda: self._invalidate_written(*write_of(call, source)))
+            elif call.chunksize is None:
+                doubt = self._shielded(partial(source.confirm, volatile=found.facts.volatile))
+                answer = replace(answer, doubt=doubt)
             if call.chunksize is not None:
                 miss = found if isinstance(found, _Miss) else None
                 borrowed.pop_all()  # until the last chunk
@@ -196,8 +225,7 @@ class QueryCache(Inventory):
             return self._bypass(source.label, answer, Reason.ASKED, "no_store was given")
         if isinstance(found, NotCacheable):
             return self._refused(source.label, answer, found)
-        outcome = Outcome.REFRESHED if options.refresh else Outcome.MISS
-        fetched = Result(outcome, found.reason, found.question.label, decode=lambda: answer.frame)
+        fetched = _fetched(found, options, lambda: answer.frame)
         if call.chunksize is not None:
             return self._counted(replace(fetched, detail="stored once its last chunk is read"))
         stored = self._shielded(lambda: self._keep(found, answer, options))
@@ -213,27 +241,31 @@ class QueryCache(Inventory):
             NotCacheable: the question is to be run without the cache.
         """
         question = question_of(call, source, options.source_name)
-        found = Reason.ASKED if options.refresh else self._look_up(question, options)
+        found = Verdict(False, Reason.ASKED) if options.refresh else self._look_up(question, options)
         if isinstance(found, _Hit):
             return found
-        return _Miss(question, found, examine(question, source), source.written())
+        facts = examine(question, source, store_random=options.store_random)
+        asked = question.asked(store_params=self._store_params)
+        near = self._nearest(asked) if found.reason is Reason.FIRST_TIME else None
+        return _Miss(question, asked, found, near, facts, source.written())
 
-    def _look_up(self, question: Question, options: CacheOptions) -> _Hit | Reason:
+    def _nearest(self, asked: Asked) -> Nearest | None:
+        near = self._shielded(lambda: nearest_to(asked, self._store()))
+        return None if isinstance(near, NotCacheable) else near
+
+    def _look_up(self, question: Question, options: CacheOptions) -> _Hit | Verdict:
         """A hit, or why there is none."""
         store = self._store()
-        stored = store.lookup(question.key.digest)
-        if stored is None or stored.entry.directory not in (None, working_directory()):
-            return Reason.FIRST_TIME
-        verdict = options.freshness(self._default_ttl).judge(stored.entry, self._clock(), question.token)
-        if not verdict.fresh:
-            return verdict.reason
+        stored, verdict = looked_up(store, question, options, self._default_ttl, self._clock())
+        if stored is None or not verdict.fresh:
+            return verdict
         try:
             payload = opened_payload(store, stored)
         except DamagedPayload as fault:
             self._warn(StoreWarning, f"{fault}; the database was asked again")
-            return Reason.DAMAGED
+            return Verdict(False, Reason.DAMAGED)
         if payload is None:
-            return Reason.FIRST_TIME
+            return _NEVER_SEEN
         entry = stored.entry.labelled(options.name, options.tags)
         if entry != stored.entry:
             try:
@@ -309,7 +341,7 @@ class QueryCache(Inventory):
         """Whether a step of storing chunks succeeds; if not, it is said, and what is stored is forgotten."""
         refusal = self._shielded(step)
         if isinstance(refusal, NotCacheable):
-            self._warn(NotCachedWarning, _not_cached(refusal))
+            self._warn(NotCachedWarning, not_cached(refusal))
             self._forget(miss.question.key)
             return False
         return True
@@ -332,7 +364,10 @@ class QueryCache(Inventory):
         again = question_of(call, source, options.source_name)
         if again.key.digest != miss.question.key.digest or source.written() != miss.written:
             raise NotCacheable("the connection was written to while its chunks were read")
-        provenance = provenance_of(miss.question, miss.facts, answer, recording.shape, recording.chunks)
+        source.confirm(volatile=miss.facts.volatile)
+        provenance = provenance_of(
+            miss.question, miss.asked, miss.facts, answer, recording.shape, recording.chunks
+        )
         self._write(miss, provenance, recording.finish(provenance.to_json()), options)
 
     def _keep(self, miss: _Miss, answer: Answer, options: CacheOptions) -> Stored:
@@ -344,7 +379,9 @@ class QueryCache(Inventory):
         """
         from sqlcache_nb.codec import encode
 
-        provenance = provenance_of(miss.question, miss.facts, answer, answer.frame.shape)
+        if answer.doubt is not None:
+            raise answer.doubt
+        provenance = provenance_of(miss.question, miss.asked, miss.facts, answer, answer.frame.shape)
         payload = encode(answer.frame, provenance.to_json())
         self._check_size(payload.size)
         return self._write(miss, provenance, memoryview(payload), options)
@@ -353,20 +390,14 @@ class QueryCache(Inventory):
         self, miss: _Miss, provenance: Provenance, payload: memoryview | BinaryIO, options: CacheOptions
     ) -> Stored:
         """Write an entry and its payload, and make room for them."""
-        token, dialect, facts = miss.question.token, miss.question.dialect, miss.facts
         store = self._store()
-        before = store.lookup(miss.question.key.digest)  # whose ttl, name and tags stay if none are given
-        entry = Entry(
-            provenance,
-            ttl=before.entry.ttl if before is not None and options.seconds is None else options.seconds,
-            token=token,
-            exact=facts.covered and not facts.volatile and token is not None,
-            volatile=facts.volatile,
-            directory=None if facts.covered or dialect != "duckdb" else working_directory(),
-            name=before.entry.name if before is not None else None,
-            tags=before.entry.tags if before is not None else (),
-        ).labelled(options.name, options.tags)
+        before = store.lookup(miss.question.key.digest)
+        entry = replace(entry_of(miss.question, miss.facts, provenance), ttl=options.seconds)
+        if before is not None:
+            entry = entry.replacing(before.entry, self._clock())
+        entry = entry.labelled(options.name, options.tags)
         stored = store.write(entry, payload)
+        self._used.add(entry.key)
         self._shielded(lambda: self._make_room(stored.entry))
         return stored
 
@@ -386,7 +417,7 @@ class QueryCache(Inventory):
         self._shielded(lambda: self._store().delete([key.digest]))
 
     def _refused(self, label: str, answer: Answer, refusal: NotCacheable) -> Result:
-        self._warn(NotCachedWarning, _not_cached(refusal))
+        self._warn(NotCachedWarning, not_cached(refusal))
         return self._bypass(label, answer, Reason.REFUSED, str(refusal))
 
     def _bypass(self, label: str, answer: Answer, reason: Reason, detail: str) -> Result:
@@ -399,30 +430,8 @@ class QueryCache(Inventory):
             self._counts[result.outcome] += 1
             if result.outcome is Outcome.HIT and result.entry is not None:
                 self._saved += result.entry.provenance.elapsed
+                self._used.add(result.entry.key)
         return result
-
-    def _shielded(self, stage: Callable[[], T]) -> T | NotCacheable:
-        """What a stage of ours gives, or why it does not: no fault of ours fails a query."""
-        try:
-            return stage()
-        except NotCacheable as refusal:
-            return refusal
-        except StoreError as fault:
-            with suppress(StoreError):
-                self.close()  # to be opened anew: the directory may have been removed under us
-            return self._stood_aside(str(fault), "the cache directory cannot be used")
-        except Exception as fault:  # noqa: BLE001  # a mistake of ours is said, and does not cost the answer
-            # Of SQLAlchemy's messages the first line names no values.
-            told = redact(f"{type(fault).__name__}: {fault}".partition("\n")[0])
-            text = f"sqlcache_nb made a mistake and stood aside, please report it: {told}"
-            return self._stood_aside(text, "sqlcache_nb made a mistake")
-
-    def _stood_aside(self, text: str, detail: str) -> NotCacheable:
-        """A fault of ours, said in full and once; its consequence is then no news."""
-        self._warn(StoreWarning, text)
-        refusal = NotCacheable(detail)
-        self._is_new(NotCachedWarning, _not_cached(refusal))
-        return refusal
 
     def announce(self) -> str | None:
         """A sentence about the pyproject.toml that chose the directory: once in a process, and then None."""
@@ -431,18 +440,6 @@ class QueryCache(Inventory):
                 return None
             _announced.add(self._announcement)
             return self._announcement
-
-    def _warn(self, category: type[SqlcacheWarning], text: str) -> None:
-        """Warn once per text, at the caller's own line."""
-        if self._is_new(category, text):
-            warn(text, category)
-
-    def _is_new(self, what: object, text: str) -> bool:
-        """Whether this cache says it for the first time."""
-        with self._lock:
-            is_new = (what, text) not in self._said
-            self._said.add((what, text))
-            return is_new
 
     @property
     def ttl(self) -> float:
@@ -474,31 +471,31 @@ class QueryCache(Inventory):
             saved=self._saved,
         )
 
-    def execute(self, sql: Any, con: Any, params: Any = None) -> int:
+    def execute(self, sql: Any, con: Any, params: Any = None) -> Written:
         """Run a write once, in a transaction of its own that is committed; nothing is cached.
+
+        Stored answers from the same database that name a table which it touched are then stale; where that
+        cannot be told, as of a procedure, all from the same database.
 
         Args:
             sql: a string for the driver as it stands, or a statement of SQLAlchemy.
             con: an Engine or a URL.
             params: values to bind.
 
-        Returns:
-            The number of rows touched, -1 where the driver does not tell.
-
         Raises:
             UnsupportedSource: a connection, whose transactions are its owner's.
-            Exception: whatever the driver raises.
+            Exception: whatever the driver raises; nothing is invalidated then.
         """
-        from sqlalchemy.engine import Engine
-
         from sqlcache_nb.sources import engines
 
-        if not isinstance(con, str | Engine):
-            raise UnsupportedSource(
-                "a write needs an Engine or a URL: a connection's transactions are its owner's"
-            )
-        return engines.execute(con, sql, params)
+        return Written(*engines.execute(con, sql, params, self._invalidated_by))
 
 
-def _not_cached(refusal: NotCacheable) -> str:
-    return f"not cached: {refusal}"
+_NEVER_SEEN = Verdict(False, Reason.FIRST_TIME)
+
+
+def _fetched(miss: _Miss, options: CacheOptions, decode: Callable[[], Any]) -> Result:
+    """What is known of an answer before it is stored."""
+    outcome = Outcome.REFRESHED if options.refresh else Outcome.MISS
+    verdict, label = miss.verdict, miss.question.label
+    return Result(outcome, verdict.reason, label, decode, invalidated_at=verdict.since, nearest=miss.nearest)

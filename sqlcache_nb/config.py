@@ -16,6 +16,7 @@ from sqlcache_nb.retention import DEFAULT_SIZE_LIMIT
 
 ENVIRONMENT_VARIABLE = "SQLCACHE_NB_DIR"
 _TABLE = "tool.sqlcache_nb"
+_SETTINGS = ("dir", "ttl", "size_limit", "store_params")
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", re.ASCII)
 
 
@@ -28,12 +29,14 @@ class Config:
         ttl: seconds for which a result is fresh by default.
         size_limit: bytes of payloads that are kept at most.
         pyproject: the pyproject.toml that chose the directory, or None.
+        store_params: whether the values of parameters are kept readable, and not as digests alone.
     """
 
     directory: Path
     ttl: float = DEFAULT_TTL
     size_limit: int = DEFAULT_SIZE_LIMIT
     pyproject: Path | None = None
+    store_params: bool = True
 
 
 def load(environ: Mapping[str, str] | None = None, start: Path | None = None) -> Config:
@@ -53,14 +56,17 @@ def load(environ: Mapping[str, str] | None = None, start: Path | None = None) ->
     """
     environ = os.environ if environ is None else environ
     pyproject, table = _nearest_table(start)
-    if unknown := table.keys() - {"dir", "ttl", "size_limit"}:
+    if unknown := table.keys() - set(_SETTINGS):
         names = ", ".join(sorted(unknown))
-        raise ConfigError(f"[{_TABLE}] in {pyproject}: unknown {names}; it knows dir, ttl, size_limit")
+        raise ConfigError(f"[{_TABLE}] in {pyproject}: unknown {names}; it knows {', '.join(_SETTINGS)}")
     try:
         ttl = parse_ttl(table.get("ttl", DEFAULT_TTL))
         size_limit = parse_size(table.get("size_limit", DEFAULT_SIZE_LIMIT))
     except ConfigError as fault:
         raise ConfigError(f"[{_TABLE}] in {pyproject}: {fault}") from None
+    store_params = table.get("store_params", True)
+    if not isinstance(store_params, bool):
+        raise ConfigError(f"[{_TABLE}] in {pyproject}: store_params is true or false, not {store_params!r}")
     given, chosen_here = environ.get(ENVIRONMENT_VARIABLE), None
     if given:
         directory = _expanded(given, ENVIRONMENT_VARIABLE).absolute()
@@ -72,7 +78,7 @@ def load(environ: Mapping[str, str] | None = None, start: Path | None = None) ->
         chosen_here = pyproject
     else:
         directory = _user_cache_directory()
-    return Config(directory, ttl, size_limit, chosen_here)
+    return Config(directory, ttl, size_limit, chosen_here, store_params)
 
 
 def _expanded(path: str, where: str) -> Path:

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from typing import Any
+
+from sqlcache_nb.parts import Item
+
+_OWN = "parameters."
 
 FORMAT = 2
 """Version of the JSON that an entry is kept as; an entry of another version is a miss."""
@@ -22,10 +27,11 @@ class Provenance:
         parts: digest of each named part of the key.
         kind: "string", "text" or "select".
         sql: the statement, without secrets.
-        params: readable values of the bound parameters.
+        items: the values in these parts, by "part.name", each with a digest, and readable where that is wanted.
         source: the database's label, without secrets.
         dialect: SQLAlchemy's name of the dialect.
-        tables: names that the statement reads, as far as it could be parsed.
+        tables: names that the statement reads, as far as it could be parsed; in database files those behind
+            its views, too.
         fetched_at: when the fetch began, with a zone.
         elapsed: seconds that the fetch took.
         rows: number of rows.
@@ -38,7 +44,7 @@ class Provenance:
     parts: Mapping[str, str]
     kind: str
     sql: str
-    params: Mapping[str, str]
+    items: Mapping[str, Item]
     source: str
     dialect: str
     tables: tuple[str, ...]
@@ -48,6 +54,12 @@ class Provenance:
     columns: int
     chunks: int | None
     versions: Mapping[str, str]
+
+    @property
+    def params(self) -> dict[str, str]:
+        """The bound parameters' values for a person."""
+        own = {name.removeprefix(_OWN): item for name, item in self.items.items() if name.startswith(_OWN)}
+        return {name: item.text or "(not kept)" for name, item in own.items()}
 
     def to_json(self) -> str:
         """The facts as one JSON object."""
@@ -65,10 +77,15 @@ class Entry:
         ttl: seconds for which it was stored as fresh, `math.inf` for ever, None for the default.
         token: the database's validator token, taken before the fetch.
         exact: whether an equal token proves that the answer is the same.
-        volatile: whether the statement asks for the time.
+        volatile: whether the statement asks for the time, or what the database knows of itself.
+        zone: the time zone in which the statement asks for the date, None where it does not.
+        day: the date there when it was fetched, as in ISO 8601.
+        random: whether the answer was left to chance.
         directory: the working directory, where the statement may read files by relative paths.
+        places: where the rows are, whoever asks for them (`SourceIdentity.places`), () where it is not known.
+        invalidated_at: when it was declared stale, with a zone; None as long as nobody has.
         name: a person's own word for the result.
-        tags: labels to list and clear by.
+        tags: a person's labels to list and clear by; `labels` are those and the tables.
     """
 
     provenance: Provenance
@@ -78,7 +95,12 @@ class Entry:
     token: str | None = None
     exact: bool = False
     volatile: bool = False
+    zone: str | None = None
+    day: str | None = None
+    random: bool = False
     directory: str | None = None
+    places: tuple[str, ...] = ()
+    invalidated_at: datetime | None = None
     name: str | None = None
     tags: tuple[str, ...] = ()
 
@@ -86,6 +108,48 @@ class Entry:
     def key(self) -> str:
         """The key of the question that this answers."""
         return self.provenance.key
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The tags, and `table:orders` for each table that the statement reads."""
+        return tuple(dict.fromkeys((*self.tags, *(_TABLE + table for table in self.provenance.tables))))
+
+    def has_label(self, label: str) -> bool:
+        """Whether it is one of `labels`; a table's as `reads` compares them."""
+        is_table = label.startswith(_TABLE) and self.reads(label.removeprefix(_TABLE))
+        return is_table or label in self.tags
+
+    def reads(self, table: str) -> bool:
+        """Whether the statement names a table: neither case nor quotes nor a schema before it matter.
+
+        A name that is quoted in one place is not always quoted in the other, and which schema a bare name
+        means is the session's: so `Sales."Orders"` is the same as `orders`.
+
+        Args:
+            table: its name, as one may write it in SQL.
+        """
+        *_, last = _NAME.findall(table) or [table]
+        wanted = {table.casefold(), last.strip(_QUOTES).casefold()}
+        return any(name.casefold() in wanted for name in self.provenance.tables)
+
+    def replacing(self, before: Entry, now: datetime) -> Entry:
+        """This entry with what stays of an older one: name, tags, and the ttl if none was given.
+
+        What was invalidated while this was fetched stays so: this may be as old.
+
+        Args:
+            before: the older entry.
+            now: the time, with a zone.
+        """
+        when = before.invalidated_at
+        meanwhile = when is not None and self.provenance.fetched_at < when <= now
+        return replace(
+            self,
+            ttl=before.ttl if self.ttl is None else self.ttl,
+            invalidated_at=when if meanwhile else None,
+            name=before.name,
+            tags=before.tags,
+        )
 
     def labelled(self, name: str | None, tags: tuple[str, ...]) -> Entry:
         """This entry under a (new) name and with further tags."""
@@ -113,6 +177,10 @@ class Entry:
             facts = plain.pop("provenance")
             facts["fetched_at"] = datetime.fromisoformat(facts["fetched_at"]).astimezone(UTC)
             facts["tables"] = tuple(facts["tables"])
+            if (moment := plain.get("invalidated_at")) is not None:
+                plain["invalidated_at"] = datetime.fromisoformat(moment).astimezone(UTC)
+            plain["places"] = tuple(plain["places"])
+            facts["items"] = {name: _item(values) for name, values in facts["items"].items()}
             plain["ttl"] = math.inf if plain["ttl"] == "forever" else plain["ttl"]
             plain["tags"] = tuple(plain["tags"])
             entry = cls(provenance=Provenance(**facts), **plain)
@@ -122,15 +190,21 @@ class Entry:
             for name, expected in _TYPES[type(record)].items():
                 if not isinstance(value := getattr(record, name), expected):
                     raise ValueError(f"not an entry: {name} is {value!r}")  # noqa: TRY004  # damaged text
-        if not all(isinstance(label, str) for label in (*entry.tags, *entry.provenance.tables)):
-            raise ValueError("not an entry: a tag or table is no text")
+        texts = (*entry.tags, *entry.provenance.tables, *entry.places)
+        if not all(isinstance(text, str) for text in texts):
+            raise ValueError("not an entry: a tag, table or place is no text")
+        if not all(isinstance(text, str) for item in entry.provenance.items.values() for text in item):
+            raise ValueError("not an entry: an item holds what is no text")
         return entry
 
 
+_TABLE = "table:"
+_QUOTES = '"`[]'
+_NAME = re.compile(r"""\"[^"]*"|`[^`]*`|\[[^]]*\]|[^.\s"`[]+""")
 _NUMBER = (int, float)
 _TYPES: dict[type, dict[str, Any]] = {
     Provenance: dict.fromkeys(("key", "kind", "sql", "source", "dialect"), str)
-    | dict.fromkeys(("parts", "params", "versions"), dict)
+    | dict.fromkeys(("parts", "items", "versions"), dict)
     | {"elapsed": _NUMBER, "rows": int, "columns": int, "chunks": (int, type(None))},
     Entry: {
         "checksum": str,
@@ -139,10 +213,20 @@ _TYPES: dict[type, dict[str, Any]] = {
         "token": (str, type(None)),
         "exact": bool,
         "volatile": bool,
+        "zone": (str, type(None)),
+        "day": (str, type(None)),
+        "random": bool,
         "directory": (str, type(None)),
+        "invalidated_at": (datetime, type(None)),
         "name": (str, type(None)),
     },
 }
+
+
+def _item(values: object) -> Item:
+    if not isinstance(values, list):
+        raise TypeError(f"an item is {values!r}")
+    return Item(*values)
 
 
 def _plain(facts: Provenance | Entry) -> dict[str, Any]:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from sqlcache_nb.schema import Schema
+from sqlcache_nb.words import Word, calls_catalog, chance, clock, deed, is_catalog, samples, session
 
 if TYPE_CHECKING:
     from sqlglot import exp
@@ -39,17 +40,23 @@ class Facts:
 
     Args:
         kind: what it does.
-        tables: the names that it reads, as written.
-        volatile: whether it, or a view behind it, asks for the time.
+        tables: the names that it reads, as written, and those behind views and macros of a database file.
+        volatile: whether it, or a view behind it, asks for the time, or what the database knows of itself.
+        daily: whether it, or a view behind it, asks for the date in the session's zone.
+        zone: that zone, by its IANA name; None where it asks for no date, or the zone is not known.
         covered: whether it reads nothing but plain tables of the schema, so that the file's token
             vouches for the answer.
+        chance: why the answer is left to chance, or "".
         refusal: why the answer must not be kept, or "".
     """
 
     kind: Kind
     tables: tuple[str, ...] = ()
     volatile: bool = False
+    daily: bool = False
+    zone: str | None = None
     covered: bool = False
+    chance: str = ""
     refusal: str = ""
 
 
@@ -68,41 +75,21 @@ _REFUSALS = {
     Kind.UNKNOWN: "the statement could not be parsed",
 }
 
-# Functions that ask for the time. Those in _BARE_CLOCK need no parentheses.
-_BARE_CLOCK = frozenset(
-    """current_timestamp current_date current_time current_datetime localtimestamp localtime
-    sysdate systimestamp utc_timestamp utc_date utc_time""".split()
-)
-_CLOCK = _BARE_CLOCK | frozenset(
-    """now getdate getutcdate sysdatetime sysutcdatetime clock_timestamp statement_timestamp
-    transaction_timestamp timeofday curdate curtime unix_timestamp today get_current_timestamp
-    get_current_time current_localtimestamp""".split()
-)
-_CLOCK_IF_EMPTY = frozenset("date time datetime julianday unixepoch".split())
-_CLOCK_IF_ALONE = frozenset("age strftime".split())  # the time that they are about is the second argument
-_CLOCK_WORDS = frozenset("now today tomorrow yesterday subsec subsecond".split())
-
-# Functions whose next answer is another one, or that act on the session.
-_CHANCE = frozenset(
-    """random rand randn randomblob random_bytes uuid uuidv4 uuidv7 uuid_short newid newsequentialid
-    gen_random_uuid gen_random_bytes uuid_generate_v1 uuid_generate_v1mc uuid_generate_v4 generate_uuid
-    generateuuidv4 sys_guid uuid_string randstr setseed nextval currval lastval setval last_insert_rowid
-    last_insert_id changes total_changes row_count txid_current pg_current_xact_id pg_backend_pid
-    connection_id set_config pg_sleep pg_notify pg_advisory_lock pg_advisory_xact_lock pg_try_advisory_lock
-    pg_try_advisory_xact_lock pg_advisory_unlock pg_cancel_backend pg_terminate_backend pg_export_snapshot
-    pg_current_wal_lsn pg_switch_wal pg_reload_conf lo_creat lo_create lo_import lo_unlink dblink dblink_exec
-    pg_logical_slot_get_changes get_lock release_lock""".split()
-)
-_SESSION = frozenset("current_setting getvariable session_context".split())
+_SAMPLES = "the statement samples, and a sample is another one each time"
+_SQLITE_CATALOGS = frozenset({"sqlite_master", "sqlite_schema"})  # DuckDB has them, too
 _FILE_FUNCTION = re.compile(r"read_\w+|\w+_scan|scan_\w+|glob|sniff_\w+|st_read\w*|query|query_table|getenv")
 _TABLE_FUNCTIONS = frozenset("range generate_series unnest json_each json_tree".split())
 
 _INFO_WORDS = frozenset("explain show describe desc pragma summarize".split())
-_READ_WORDS = frozenset("select with values from table (".split())
+_READ_WORDS = frozenset("select with values from table pivot unpivot (".split())
 _WRITE_WORDS = frozenset(
     """alter attach call copy create delete detach drop execute grant insert install into load lock merge refresh
     rename replace revoke set truncate update upsert vacuum""".split()
 )
+_SUSPICIOUS = _WRITE_WORDS | {"outfile", "share"}  # FOR SHARE locks as FOR UPDATE does
+_FUNCTIONS = frozenset("insert replace truncate".split())  # as well as words of writing
+_QUERIES = frozenset("select union intersect except".split())
+_LOCKS = frozenset("key no share update".split())
 _COMMANDS = _WRITE_WORDS | frozenset(
     "analyze begin checkpoint commit end optimize reindex reset rollback".split()
 )
@@ -111,8 +98,11 @@ _TELLING = frozenset(
     """foreign_key_check foreign_key_list index_info index_list index_xinfo integrity_check quick_check table_info
     table_list table_xinfo""".split()
 )
+_PRAGMA = re.compile(r"\W*pragma\s+(?:\w+\s*\.\s*)?(\w*)\s*([=(]?)", re.IGNORECASE)
 _LEADING_COMMENTS = re.compile(r"(?:\s+|--[^\n]*(?:\n|\Z)|/\*.*?\*/)*", re.DOTALL)
 _TABLE_NAME = re.compile(r"[^\W\d]\w*")
+# MySQL and MariaDB run what stands in such a comment.
+_CODE_IN_COMMENT = re.compile(r"/\*M?!\d*(.*?)\*/", re.DOTALL)
 # What drivers and SQLAlchemy put for a bound value; the parser needs to see an operand.
 _PLACEHOLDER = re.compile(r"%\(\w+\)s|%s|__\[POSTCOMPILE_\w+\]|(?<![\w:]):\d+\b")
 
@@ -145,7 +135,7 @@ def kind_of(sql: str, dialect: str = "") -> Kind:
     """
     words = re.findall(r"\w+|;", _LEADING_COMMENTS.sub("", sql, count=1).rstrip("; \n").lower())
     # No word of writing, not even in a string: a hit shall not pay for the parser.
-    surely_a_read = words and words[0] in _READ_WORDS and ";" not in words and _WRITE_WORDS.isdisjoint(words)
+    surely_a_read = words and words[0] in _READ_WORDS and ";" not in words and _SUSPICIOUS.isdisjoint(words)
     return Kind.QUERY if surely_a_read or is_table_name(sql) else examine(sql, dialect).kind
 
 
@@ -159,43 +149,47 @@ def is_table_name(sql: str) -> bool:
     return _TABLE_NAME.fullmatch(sql) is not None and sql.lower() not in _COMMANDS
 
 
-def asks_for_the_time(value: object) -> bool:
-    """Whether a bound value is a word that databases read as the present: `date(:day)` with "now".
-
-    Example:
-        >>> asks_for_the_time("now"), asks_for_the_time(["2024-01-01"])
-        (True, False)
-    """
-    if isinstance(value, str):
-        return value.strip().lower() in _CLOCK_WORDS
-    if isinstance(value, Mapping):
-        return any(map(asks_for_the_time, value.values()))
-    return isinstance(value, list | tuple | set) and any(map(asks_for_the_time, value))
-
-
 def _examine(sql: str, dialect: str, schema: Schema | None, seen: frozenset[str]) -> Facts:
     text = _PLACEHOLDER.sub("NULL", sql)
+    if dialect == "mysql":
+        text = _CODE_IN_COMMENT.sub(r" \1 ", text)
     words = _words(text, dialect)
     tree, count = _parse(text, dialect)
+    if words and words[0].text == "table" and tree is not None and tree.key not in _QUERIES:
+        tree = None  # TABLE name, which some versions of the parser do not know
     if seen and tree is not None and tree.key == "create":
         tree = tree.args.get("expression")  # the SELECT of a view's definition
     kind = _kind(tree, count, words, text)
     if kind is not Kind.QUERY:
         return Facts(kind, refusal=_REFUSALS[kind])
-    if tree is None:
-        return Facts(kind, volatile=_asks_clock(words), refusal=_chance(words))
+    volatile, daily = clock(words, dialect)
     facts = Facts(
         kind=kind,
-        tables=_tables(tree),
-        volatile=_asks_clock(words) or _reads_statistics(tree),
-        covered=not _reads_files(tree, words),
-        refusal=_chance(words),
+        volatile=volatile or calls_catalog(words),
+        daily=daily,
+        chance=chance(words) or (_SAMPLES if _has_sample(tree, words) else ""),
+        refusal=deed(words, dialect) or session(words, dialect),
     )
-    return facts if schema is None else _seen_through(facts, words, dialect, schema, seen)
+    if tree is None:
+        return facts
+    facts = replace(
+        facts,
+        tables=_tables(tree),
+        volatile=facts.volatile or _reads_catalog(tree),
+        covered=not _reads_files(tree, words),
+    )
+    if schema is None:
+        return facts
+    return _seen_through(facts, words, dialect, schema, seen, _catalogs(tree))
 
 
 def _seen_through(
-    facts: Facts, words: Sequence[_Word], dialect: str, schema: Schema, seen: frozenset[str]
+    facts: Facts,
+    words: Sequence[Word],
+    dialect: str,
+    schema: Schema,
+    seen: frozenset[str],
+    catalogs: frozenset[str],
 ) -> Facts:
     """The facts together with those of every view and macro behind the names."""
     tables = {table.lower() for table in facts.tables}
@@ -210,36 +204,23 @@ def _seen_through(
             behind = _examine(definition, dialect, schema, seen | {name})
             facts = replace(
                 facts,
+                tables=tuple(dict.fromkeys((*facts.tables, *behind.tables))),
                 volatile=facts.volatile or behind.volatile,
+                daily=facts.daily or behind.daily,
                 covered=facts.covered and behind.covered,
-                # What cannot be parsed is only not vouched for; what is random must not be kept.
+                chance=facts.chance or behind.chance,
+                # What cannot be parsed is only not vouched for; what acts must not be kept.
                 refusal=facts.refusal or (behind.refusal if behind.kind is Kind.QUERY else ""),
             )
         elif name in tables and name not in schema.tables:
             facts = replace(facts, covered=False)
-            if dialect == "duckdb" and name.isidentifier():
+            if dialect == "duckdb" and name.isidentifier() and name not in catalogs:
                 # DuckDB would look for a Python variable of that name, whose content has no identity.
                 facts = replace(facts, refusal=facts.refusal or f"{name} is not a table of the database")
     return facts
 
 
-@dataclass(frozen=True, slots=True)
-class _Word:
-    """A token: its text in lower case, the next one's, and how many arguments it is called with, if it is."""
-
-    text: str
-    quoted: bool
-    string: bool
-    next: str
-    arguments: int | None
-
-    @property
-    def is_call(self) -> bool:
-        """Whether it names a function: quotes do not matter for that."""
-        return self.arguments is not None
-
-
-def _words(sql: str, dialect: str) -> list[_Word]:
+def _words(sql: str, dialect: str) -> list[Word]:
     """The statement's tokens; none where it cannot be cut into tokens."""
     from sqlglot import Dialect, TokenType
     from sqlglot.errors import SqlglotError
@@ -258,7 +239,7 @@ def _words(sql: str, dialect: str) -> list[_Word]:
         [text if kind not in strings else "" for text, kind in zip(texts, kinds, strict=False)]
     )
     return [
-        _Word(
+        Word(
             text=texts[position],
             quoted=kind is TokenType.IDENTIFIER,
             string=kind in strings,
@@ -286,6 +267,17 @@ def _arguments(texts: Sequence[str]) -> dict[int, int]:
 
 def _parse(sql: str, dialect: str) -> tuple[exp.Expression | None, int]:
     """The one statement's tree, None where there is none to trust, and the number of statements."""
+    trees = statements(sql, dialect)
+    return (trees[0] if len(trees) == 1 else None), len(trees)
+
+
+def statements(sql: str, dialect: str = "") -> list[exp.Expression]:
+    """The tree of each statement; none where they cannot be parsed.
+
+    Args:
+        sql: the text that the driver gets.
+        dialect: SQLAlchemy's name of the dialect, or sqlglot's.
+    """
     import sqlglot
     from sqlglot.errors import SqlglotError
 
@@ -293,27 +285,29 @@ def _parse(sql: str, dialect: str) -> tuple[exp.Expression | None, int]:
     level = logger.level
     logger.setLevel(logging.CRITICAL)  # it would print to stderr what it falls back on
     try:
-        parsed: list[Any] = sqlglot.parse(sql, dialect=dialect or None)
-        trees = [tree for tree in parsed if tree is not None and tree.key != "semicolon"]
+        dialect = _SQLGLOT.get(dialect, dialect)
+        parsed: list[Any] = sqlglot.parse(_PLACEHOLDER.sub("NULL", sql), dialect=dialect or None)
+        return [tree for tree in parsed if tree is not None and tree.key != "semicolon"]
     except (SqlglotError, ValueError, RecursionError):
-        return None, 0
+        return []
     finally:
         logger.setLevel(level)
-    return (trees[0] if len(trees) == 1 else None), len(trees)
 
 
-def _kind(tree: exp.Expression | None, count: int, words: Sequence[_Word], text: str) -> Kind:
+def _kind(tree: exp.Expression | None, count: int, words: Sequence[Word], text: str) -> Kind:
     from sqlglot import exp
 
     first = words[0].text if words else ""
     # From the plain text: behind EXPLAIN the tokenizer sees one string.
-    writes = _WRITE_WORDS & set(re.findall(r"\w+", text.lower()))
+    writes = _SUSPICIOUS & set(re.findall(r"\w+", text.lower()))
     if count > 1:
         return Kind.SEVERAL
     if tree is None:
         # Some dialects say more than the parser knows; a SELECT without a word of writing is a read.
         several = any(word.text == ";" and word.next for word in words)
-        surely_a_read = first in _READ_WORDS and not writes and not several
+        if (first in _COMMANDS or _locks(words)) and not several:
+            return Kind.WRITE
+        surely_a_read = first in _READ_WORDS and not several and not any(map(_may_write, words))
         return Kind.QUERY if surely_a_read else Kind.UNKNOWN
     if first in _INFO_WORDS:
         # EXPLAIN ANALYZE runs what it explains.
@@ -328,9 +322,23 @@ def _kind(tree: exp.Expression | None, count: int, words: Sequence[_Word], text:
     return Kind.WRITE
 
 
+def _may_write(word: Word) -> bool:
+    """Whether a word of a statement that has no tree may be one of writing."""
+    # replace(a, 'x', 'y') is a function
+    return word.is_code and word.text in _SUSPICIOUS and not (word.is_call and word.text in _FUNCTIONS)
+
+
+def _locks(words: Sequence[Word]) -> bool:
+    """Whether a statement that has no tree ends with FOR UPDATE, FOR SHARE or the like."""
+    return any(word.is_code and word.text == "for" and word.next in _LOCKS for word in words)
+
+
 def _pragma_tells(text: str) -> bool:
     """Whether a PRAGMA only tells: `name = value` and `name(value)` set."""
-    name, value = re.match(r"\W*pragma\s+(?:\w+\s*\.\s*)?(\w*)\s*([=(]?)", text, re.IGNORECASE).groups()  # type: ignore[union-attr]
+    match = _PRAGMA.match(_LEADING_COMMENTS.sub("", text, count=1))
+    if match is None:
+        return False
+    name, value = match.groups()
     return name.lower() in _TELLING or (not value and name.lower() not in {"optimize", "wal_checkpoint"})
 
 
@@ -380,7 +388,7 @@ def _is_own(table: exp.Table) -> bool:
     return False
 
 
-def _reads_files(tree: exp.Expression, words: Sequence[_Word]) -> bool:
+def _reads_files(tree: exp.Expression, words: Sequence[Word]) -> bool:
     """Whether a function may read what is not in the database."""
     from sqlglot import exp
 
@@ -393,39 +401,23 @@ def _reads_files(tree: exp.Expression, words: Sequence[_Word]) -> bool:
     )
 
 
-def _reads_statistics(tree: exp.Expression) -> bool:
-    """Whether it reads a server's view of itself, which changes without any write."""
+def _catalogs(tree: exp.Expression) -> frozenset[str]:
+    """Names that surely are those of catalogs, and of nothing else: by their schema, or those of SQLite."""
     from sqlglot import exp
 
-    return any(
-        table.name.lower().startswith(("pg_", "sys"))
-        or table.db.lower() in {"information_schema", "performance_schema"}
-        for table in tree.find_all(exp.Table)
-    )
+    tables = [(table.name.lower(), table.db) for table in tree.find_all(exp.Table)]
+    known = {name for name, schema in tables if is_catalog("", schema) or name in _SQLITE_CATALOGS}
+    return frozenset(known - {name for name, schema in tables if not schema} | known & _SQLITE_CATALOGS)
 
 
-def _asks_clock(words: Sequence[_Word]) -> bool:
-    return any(
-        word.text.strip() in _CLOCK_WORDS
-        if word.string
-        else (word.text in _BARE_CLOCK and not word.quoted)
-        or (word.is_call and word.text in _CLOCK)
-        or (word.text in _CLOCK_IF_EMPTY and word.arguments == 0)
-        or (word.text in _CLOCK_IF_ALONE and word.arguments == 1)
-        for word in words
-    )
+def _has_sample(tree: exp.Expression | None, words: Sequence[Word]) -> bool:
+    from sqlglot import exp
+
+    return samples(words) if tree is None else tree.find(exp.TableSample) is not None
 
 
-def _chance(words: Sequence[_Word]) -> str:
-    """Why the answer would be another one at the next run, or ""."""
-    for word in words:
-        if word.is_call and word.text in _CHANCE:
-            return f"the statement calls {word.text}, whose answer is another one each time"
-        if word.is_call and word.text in _SESSION:
-            return f"the statement calls {word.text}, whose answer is the session's"
-        sampling = word.text == "tablesample" or (word.text == "sample" and word.is_call)
-        if not (word.string or word.quoted) and (
-            sampling or (word.text == "using" and word.next == "sample")
-        ):
-            return "the statement samples, and a sample is another one each time"
-    return ""
+def _reads_catalog(tree: exp.Expression) -> bool:
+    """Whether it reads what the database knows of itself, which changes without any write."""
+    from sqlglot import exp
+
+    return any(is_catalog(table.name, table.db) for table in tree.find_all(exp.Table))

@@ -22,8 +22,30 @@ FILE_DIALECTS = frozenset({"sqlite", "duckdb"})
 # Objects of the transport, which do not change rows and have no canonical form.
 _TRANSPORT = frozenset({"ssl", "ssl_context", "sslcontext"})
 _ADDRESS = frozenset({"host", "hostaddr", "port", "pghost", "pghostaddr", "pgport"})
+_HOSTS = ("hostaddr", "PGHOST", "PGHOSTADDR", "unix_socket")
+_LOOPBACK = frozenset({"", "127.0.0.1", "::1", "localhost"})
+_PORTS = {"postgresql": 5432, "mysql": 3306, "mariadb": 3306, "mssql": 1433, "oracle": 1521}
+SERVER_OPTIONS = frozenset({"system_identifier", "database_oid"})
+"""Options by which a server, and a database of it, tell themselves from others behind the same address."""
+
+_ATTACHED = "attached"
+_PLACE = _ADDRESS | SERVER_OPTIONS
 _HARMLESS_IN_SQLITE = frozenset(
     "autocommit cached_statements check_same_thread detect_types isolation_level timeout uri".split()
+)
+# They say how one connects, how long a statement may take, by what machines it is run and under which label:
+# not which rows there are. Those of libpq's environment have names of their own.
+_HARMLESS = frozenset(
+    """application application_name client_session_keep_alive connect_timeout connection_timeout
+    fallback_application_name keepalives keepalives_count keepalives_idle keepalives_interval login_timeout
+    network_timeout pgappname pgconnect_timeout program_name query_tag read_timeout
+    tcp_user_timeout warehouse write_timeout""".split()
+)
+_SETTINGS = frozenset({"options", "PGOPTIONS"})
+# The same among libpq's options (https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNECT-OPTIONS).
+_HARMLESS_SETTING = re.compile(
+    r"(?:^|(?<=\s))(?:-c\s*|--)(?:application_name|(?:lock|statement|idle_session|transaction)_timeout"
+    r"|idle_in_transaction_session_timeout)=(?:\\.|[^\s\\])*(?:\s+|$)"
 )
 # They name a file elsewhere that may say anything.
 _INDIRECT = frozenset({"service", "read_default_file", "read_default_group"})
@@ -64,11 +86,34 @@ class SourceIdentity:
         port = f":{self.port}" if self.port else ""
         return redact(f"{user}{self.host or self.dialect}{port}/{self.database or ''}".rstrip("/"))
 
+    @property
+    def places(self) -> tuple[str, ...]:
+        """Where the rows are, whoever asks, by whatever driver and settings: a write there reaches them.
+
+        The files; or the server, and for PostgreSQL its database: other servers' statements reach into
+        each database, so that one of them alone tells too little. () where the address is not known.
+        """
+        if self.files:
+            return self.files
+        if self.driver.startswith(("adbc", "raw ")):  # a driver's own connection does not tell its address
+            return ()
+        elsewhere = (str(self.options[name]) for name in _HOSTS if self.options.get(name))
+        host = self.host or next(elsewhere, "")
+        host = "localhost" if host.lower() in _LOOPBACK else host.lower()
+        port = self.port or self.options.get("PGPORT") or _PORTS.get(self.dialect, "")
+        database = (
+            f"/{self.database or self.options.get('PGDATABASE', '')}" if self.dialect == "postgresql" else ""
+        )
+        return (redact(f"{host}:{port}{database}"),)
+
     def named(self, source_name: str | None) -> SourceIdentity:
         """This identity with `source_name` in the place of host, port and path."""
         if source_name is None:
             return self
-        options = {k: v for k, v in self.options.items() if k.lower() not in _ADDRESS}
+        options = {k: v for k, v in self.options.items() if k.lower() not in _PLACE}
+        if self.files and _ATTACHED in options:
+            attached: Any = options[_ATTACHED]
+            options[_ATTACHED] = [alias for alias, _ in attached]
         return replace(self, name=source_name, host=None, port=None, files=(), options=options)
 
     def parts(self) -> dict[str, object]:
@@ -125,15 +170,31 @@ def file_options(dialect: str, keywords: Mapping[str, Any]) -> dict[str, object]
     return {name: value for name, value in _options(keywords).items() if name not in _HARMLESS_IN_SQLITE}
 
 
-def file_identity(dialect: str, driver: str, path: str | None, **options: object) -> SourceIdentity:
+def file_identity(
+    dialect: str, driver: str, path: str | None, attached: Mapping[str, str] | None = None, **options: object
+) -> SourceIdentity:
     """The identity of a database file that a live connection names.
+
+    Args:
+        dialect: SQLAlchemy's name of the dialect.
+        driver: the driver's name.
+        path: the file, or "" or None where there is none.
+        attached: paths of other files that the connection has attached, by their names there, in the
+            order in which a name is looked for.
+        options: settings of the session that may change rows.
 
     Raises:
         NotCacheable: there is no file.
     """
     if not path:
         raise NotCacheable("an in-memory database has no identity")
-    return SourceIdentity(dialect, driver, files=(os.path.realpath(path),), options=options)
+    others = [[name, os.path.realpath(other)] for name, other in (attached or {}).items()]
+    return SourceIdentity(
+        dialect,
+        driver,
+        files=(os.path.realpath(path), *(other for _, other in others)),
+        options={**options, **({_ATTACHED: others} if others else {})},
+    )
 
 
 def working_directory() -> str:
@@ -185,13 +246,18 @@ def _path_of_uri(uri: str) -> str:
 
 
 def _options(keywords: Mapping[str, Any]) -> dict[str, object]:
-    """Connect arguments without secrets, nested ones included."""
+    """Connect arguments that may change rows, nested ones included, without secrets."""
     kept: dict[str, object] = {}
-    for name, value in keywords.items():
-        if is_secret(str(name)) or name in _TRANSPORT:
+    for name, given in keywords.items():
+        value = given
+        if is_secret(str(name)) or name in _TRANSPORT or str(name).lower() in _HARMLESS:
             continue
         if isinstance(value, Mapping):
-            kept[str(name)] = _options(value)
-        else:
-            kept[str(name)] = redact(value) if isinstance(value, str) else value
+            value = _options(value) or None
+        elif isinstance(value, str) and name in _SETTINGS:
+            value = redact(_HARMLESS_SETTING.sub("", value).rstrip()) or None
+        elif isinstance(value, str):
+            value = redact(value)
+        if value is not None:
+            kept[str(name)] = value
     return kept

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -18,6 +18,7 @@ from sqlcache_nb.errors import CodecError, DamagedPayload, EntryNotFound
 from sqlcache_nb.freshness import Reason, Ttl, parse_ttl
 from sqlcache_nb.result import Outcome, Result
 from sqlcache_nb.stores import Removed, Store, Stored
+from sqlcache_nb.writes import touched_tables
 
 if TYPE_CHECKING:
     from sqlcache_nb.codec import Payload
@@ -62,6 +63,7 @@ class Inventory:
         self._place = place
         self._clock = clock
         self._lock = threading.RLock()
+        self._used: set[str] = set()  # keys of what this process had as hits, or stored
         self._opened: Store | None = None
 
     def __repr__(self) -> str:
@@ -129,7 +131,7 @@ class Inventory:
             {
                 "key": entry.key,
                 "name": entry.name,
-                "tags": ", ".join(entry.tags),
+                "tags": ", ".join(entry.labels),
                 "source": entry.provenance.source,
                 "sql": entry.provenance.sql,
                 "rows": entry.provenance.rows,
@@ -149,6 +151,7 @@ class Inventory:
         key: str | None = None,
         name: str | None = None,
         tag: str | None = None,
+        table: str | None = None,
         source: str | None = None,
         older_than: Ttl | None = None,
     ) -> Removed:
@@ -157,7 +160,8 @@ class Inventory:
         Args:
             key: a key or a unique prefix of one.
             name: a name.
-            tag: a tag.
+            tag: a tag, or `table:orders`.
+            table: a table that the statement names; case, quotes and schema do not matter.
             source: a database's label.
             older_than: an age, worded as a ttl is.
 
@@ -166,22 +170,90 @@ class Inventory:
             EntryNotFound: no entry of that key.
             StoreError: the directory cannot be used.
         """
-        if (key, name, tag, source, older_than) == (None,) * 5:
+        if (key, name, tag, table, source, older_than) == (None,) * 6:
             return self._store().clear()
-        key = None if key is None else self._find_key(key).entry.key
         age = None if older_than is None else timedelta(seconds=parse_ttl(older_than))
         now = self._clock()
         return self._store().delete(
             [
                 entry.key
-                for entry in self.entry_list()
-                if key in (None, entry.key)
-                and name in (None, entry.name)
-                and (tag is None or tag in entry.tags)
-                and source in (None, entry.provenance.source)
-                and (age is None or now - entry.provenance.fetched_at > age)
+                for entry in self._fitting(key, name, tag, table, source)
+                if age is None or now - entry.provenance.fetched_at > age
             ]
         )
+
+    def invalidate(
+        self,
+        *,
+        key: str | None = None,
+        name: str | None = None,
+        tag: str | None = None,
+        table: str | None = None,
+        source: str | None = None,
+        used: bool = False,
+    ) -> int:
+        """Declare the entries stale that fit every filter given; without a filter, all.
+
+        They are no hits any more, whatever a ttl or a token says, until their question is fetched again.
+        `load` still gives them.
+
+        Args:
+            key: a key or a unique prefix of one.
+            name: a name.
+            tag: a tag, or `table:orders`.
+            table: a table that the statement names; case, quotes and schema do not matter.
+            source: a database's label.
+            used: only what this process has used: had as a hit, or stored.
+
+        Returns:
+            How many entries were not invalidated before.
+
+        Raises:
+            EntryNotFound: no entry of that key.
+            StoreError: the directory cannot be used.
+        """
+        keys = [entry.key for entry in self._fitting(key, name, tag, table, source)]
+        return self._invalidate(keys if not used else [key for key in keys if key in self._used])
+
+    def _invalidate_written(self, sql: str, dialect: str, places: Collection[str]) -> int:
+        """Declare stale what a write may have changed: entries of the same place that name a touched table.
+
+        An entry that names no table may read any, through a function or because it could not be parsed.
+
+        Args:
+            sql: what the driver got.
+            dialect: SQLAlchemy's name of the dialect.
+            places: where it was written.
+        """
+        tables = touched_tables(sql, dialect) if places else ()
+        if tables == ():
+            return 0
+        return self._invalidate(
+            [
+                entry.key
+                for entry in self.entry_list()
+                if (not entry.places or not set(places).isdisjoint(entry.places))
+                and (tables is None or not entry.provenance.tables or any(map(entry.reads, tables)))
+            ]
+        )
+
+    def _invalidate(self, keys: list[str]) -> int:
+        return self._store().invalidate(keys, self._clock())
+
+    def _fitting(
+        self, key: str | None, name: str | None, tag: str | None, table: str | None, source: str | None
+    ) -> list[Entry]:
+        """The entries that fit every filter given."""
+        key = None if key is None else self._find_key(key).entry.key
+        return [
+            entry
+            for entry in self.entry_list()
+            if key in (None, entry.key)
+            and name in (None, entry.name)
+            and (tag is None or entry.has_label(tag))
+            and (table is None or entry.reads(table))
+            and source in (None, entry.provenance.source)
+        ]
 
     def delete(self, key: str) -> Removed:
         """Delete one entry.

@@ -15,7 +15,6 @@ from sqlalchemy.sql.selectable import SelectBase
 from sqlalchemy.types import TypeEngine
 
 from sqlcache_nb.errors import NotCacheable
-from sqlcache_nb.redaction import is_secret, redact
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Dialect
@@ -37,6 +36,7 @@ class Query:
         options: every read option that shapes the frame.
         environment: versions and settings that shape the frame.
         typed: the text as a person wrote it, where that is known.
+        given: the bound values before the driver's adapters, which a person knows better.
     """
 
     kind: str
@@ -47,6 +47,7 @@ class Query:
     options: Mapping[str, object] = field(default_factory=dict)
     environment: Mapping[str, object] = field(default_factory=dict)
     typed: str | None = None
+    given: object = None
 
     @property
     def shown(self) -> str:
@@ -61,19 +62,6 @@ class Query:
             "result types": list(self.result_types),
             "options": dict(self.options),
             "environment": dict(self.environment),
-        }
-
-    def readable_params(self) -> dict[str, str]:
-        """The bound values for a person to read, each at most 200 characters long."""
-        if self.params is None:
-            return {}
-        named: Any = self.params
-        if not isinstance(named, Mapping):
-            values = named if isinstance(named, list | tuple) else [named]
-            named = {str(position): value for position, value in enumerate(values, 1)}
-        return {
-            str(name): "***" if is_secret(str(name)) else _shortened(redact(repr(value)))
-            for name, value in named.items()
         }
 
 
@@ -109,7 +97,8 @@ def ask(
     execution = dict(execution_options or {})
     if type(sql) is str:
         told = {**options, "execution": _meaningful(execution)}
-        return Query("string", sql, _adapted(params, adapt), options=told, environment=environment)
+        adapted = _adapted(params, adapt)
+        return Query("string", sql, adapted, options=told, environment=environment, given=params)
     if dialect is None or not isinstance(sql, TextClause | SelectBase):
         raise NotCacheable(f"a statement of type {type(sql).__qualname__} is not one that can be cached")
     if not (params is None or isinstance(params, Mapping)):
@@ -120,15 +109,17 @@ def ask(
         values = compiled.construct_params(params, escape_names=False)
     except SQLAlchemyError as fault:  # pandas will meet it, too, and raise it as it does
         raise NotCacheable(f"the statement does not compile: {type(fault).__name__}") from fault
+    given = dict(_driver_values(compiled, values, dialect))
     return Query(
         kind="text" if isinstance(sql, TextClause) else "select",
         sql=str(compiled),
-        params=_adapted(dict(_driver_values(compiled, values, dialect)), adapt),
+        params=_adapted(given, adapt),
         positions=tuple(compiled.positiontup or ()),
         result_types=tuple(_result_types(compiled, dialect)),
         options={**options, "execution": _meaningful(execution | dict(statement.get_execution_options()))},
         environment=environment,
         typed=sql.text.replace("\\:", ":") if isinstance(sql, TextClause) else None,
+        given=given,
     )
 
 
@@ -223,7 +214,3 @@ def _constructor_arguments(kind: type) -> tuple[str, ...]:
         return (*signature(kind.__init__).parameters, *_KEPT_ELSEWHERE)  # type: ignore[misc]  # of a class
     except ValueError:  # built in, without a signature
         return _KEPT_ELSEWHERE
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= 200 else text[:199] + "…"

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from sqlcache_nb import guard
-from sqlcache_nb.entry import Provenance
+from sqlcache_nb.entry import Entry, Provenance
 from sqlcache_nb.environment import environment, versions
 from sqlcache_nb.errors import NotCacheable
+from sqlcache_nb.freshness import day_in, is_zone
+from sqlcache_nb.identity import SourceIdentity, working_directory
 from sqlcache_nb.key import Key
+from sqlcache_nb.parts import Asked, items_of
 from sqlcache_nb.query import Query, ask
 from sqlcache_nb.redaction import redact
 from sqlcache_nb.request import PandasCall
 from sqlcache_nb.sources import Source
+from sqlcache_nb.words import asks_for_the_time
+from sqlcache_nb.writes import touched_tables
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,19 +28,31 @@ class Question:
     """A query put to an identified database, whose state was noted before."""
 
     key: Key
+    parts: Mapping[str, object]
     query: Query
     dialect: str
     label: str
     token: str | None
+    identity: SourceIdentity
+
+    def asked(self, *, store_params: bool) -> Asked:
+        """The question as far as it is kept with its answer.
+
+        Args:
+            store_params: whether the values of parameters may be read, and not only compared.
+        """
+        items = items_of(self.parts, self.query.given, store_params=store_params)
+        return Asked(self.query.kind, redact(self.query.shown), self.key.parts, items)
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the database gave: a frame, or an iterator of chunks."""
+    """What the database gave: a frame, or an iterator of chunks; and why it may be the session's own."""
 
     frame: Any
     fetched_at: datetime
     elapsed: float
+    doubt: NotCacheable | None = None
 
 
 def question_of(call: PandasCall, source: Source, source_name: str | None) -> Question:
@@ -53,17 +71,25 @@ def question_of(call: PandasCall, source: Source, source_name: str | None) -> Qu
         execution_options=source.execution_options(),
         adapt=source.adapt,
     )
+    parts = {**query.parts(), "source": identity.named(source_name).parts()}
     return Question(
-        key=Key.of({**query.parts(), "source": identity.named(source_name).parts()}),
+        key=Key.of(parts),
+        parts=parts,
         query=query,
         dialect=identity.dialect,
         label=redact(source_name) if source_name else identity.label,
         token=source.token(identity),
+        identity=identity,
     )
 
 
-def examine(question: Question, source: Source) -> guard.Facts:
+def examine(question: Question, source: Source, *, store_random: bool = False) -> guard.Facts:
     """What the statement does.
+
+    Args:
+        question: what is asked.
+        source: where.
+        store_random: whether an answer may be kept that is left to chance.
 
     Raises:
         NotCacheable: its answer must not be kept.
@@ -71,28 +97,54 @@ def examine(question: Question, source: Source) -> guard.Facts:
     facts = guard.examine(question.query.sql, question.dialect, source.schema())
     if facts.refusal:
         raise NotCacheable(facts.refusal)
-    return replace(facts, volatile=facts.volatile or guard.asks_for_the_time(question.query.params))
+    if facts.chance and not store_random:
+        raise NotCacheable(f"{facts.chance}; store_random=True (--store-random) keeps it all the same")
+    volatile, zone = facts.volatile or asks_for_the_time(question.query.params), None
+    if facts.daily:
+        zone = source.zone()
+        if not is_zone(zone):  # the date there is then no better than the time
+            volatile, zone = True, None
+    source.hold()
+    return replace(facts, volatile=volatile, zone=zone)
+
+
+def write_of(call: PandasCall, source: Source) -> tuple[str, str, tuple[str, ...]]:
+    """A write that went through pandas: its SQL, the dialect's name, and where it was written.
+
+    Nowhere, where it is no write; and where it cannot be told what it touches: procedures that only read
+    are often called this way. It is not known yet whether its owner commits it.
+    """
+    sql, dialect = call.sql, source.dialect_name
+    if not isinstance(sql, str):
+        sql = str(sql.compile(dialect=source.dialect))
+    is_write = guard.kind_of(sql, dialect) is guard.Kind.WRITE and touched_tables(sql, dialect)
+    return sql, dialect, source.places() if is_write else ()
 
 
 def provenance_of(
-    question: Question, facts: guard.Facts, answer: Answer, shape: tuple[int, int], chunks: int | None = None
+    question: Question,
+    asked: Asked,
+    facts: guard.Facts,
+    answer: Answer,
+    shape: tuple[int, int],
+    chunks: int | None = None,
 ) -> Provenance:
     """Where the answer came from, for its entry and its file.
 
     Args:
         question: what was asked.
+        asked: as much of it as is kept.
         facts: what its statement does.
         answer: when it came, and how long that took.
         shape: rows and columns, of all chunks together.
         chunks: how many, None for a single frame.
     """
-    query = question.query
     return Provenance(
         key=question.key.digest,
-        parts=question.key.parts,
-        kind=query.kind,
-        sql=redact(query.shown),
-        params=query.readable_params(),
+        parts=asked.parts,
+        kind=asked.kind,
+        sql=asked.sql,
+        items=asked.items,
         source=question.label,
         dialect=question.dialect,
         tables=facts.tables,
@@ -102,4 +154,26 @@ def provenance_of(
         columns=shape[1],
         chunks=chunks,
         versions=versions(),
+    )
+
+
+def entry_of(question: Question, facts: guard.Facts, provenance: Provenance) -> Entry:
+    """The entry of an answer, with what its freshness depends on.
+
+    Args:
+        question: what was asked.
+        facts: what its statement does.
+        provenance: where the answer came from.
+    """
+    changes_by_itself = facts.volatile or facts.chance
+    return Entry(
+        provenance,
+        token=question.token,
+        exact=facts.covered and not changes_by_itself and question.token is not None,
+        volatile=facts.volatile,
+        zone=facts.zone,
+        day=day_in(facts.zone, provenance.fetched_at),
+        random=bool(facts.chance),
+        directory=None if facts.covered or question.dialect != "duckdb" else working_directory(),
+        places=question.identity.places,
     )

@@ -11,13 +11,14 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from sqlcache_nb.freshness import VOLATILE_TTL, Reason
+from sqlcache_nb.freshness import VOLATILE_TTL, Reason, day_in
 from sqlcache_nb.result import Outcome
 
 if TYPE_CHECKING:
     from sqlcache_nb.config import Config
     from sqlcache_nb.entry import Entry
     from sqlcache_nb.result import Result
+    from sqlcache_nb.why import Nearest
 
 KEY_LENGTH = 8
 """Characters of a key that are shown; `info` and the like accept them."""
@@ -26,6 +27,7 @@ NOTHING_STORED = "nothing is stored"
 """What is said of an empty cache."""
 
 _BETWEEN = " · "
+_ASKS = ": it asks for the time or a catalog"
 _DAY = 86_400
 _UNITS = ((_DAY, "day"), (3_600, "h"), (60, "min"), (1, "s"))
 
@@ -48,7 +50,7 @@ def line(result: Result, *, now: datetime) -> str:
     if (elapsed := _elapsed(result, entry)) is not None:
         parts.append(f"took {duration(elapsed)}")
     if entry is not None:
-        parts.append(entry.key[:KEY_LENGTH])
+        parts.append(_short_key(entry))
     return one_line(_BETWEEN.join(filter(None, parts)))
 
 
@@ -56,18 +58,32 @@ def _opening(result: Result, entry: Entry | None, now: datetime) -> list[str]:
     """The outcome, and why it is what it is."""
     match result.outcome:
         case Outcome.HIT if entry is not None:
-            fetched = entry.provenance.fetched_at
-            seconds = (now - fetched).total_seconds()
             return [
                 "hit",
-                f"fetched {moment(fetched)} ({ago(seconds)})",
-                _why_fresh(result.reason, entry, seconds),
+                _fetched(entry, now),
+                _why_fresh(result.reason, entry, now),
+                "" if result.reason is Reason.LOADED else _bounds(entry, "still "),
             ]
         case Outcome.MISS:
-            return [f"miss: {_why_missed(result.reason, entry)}", result.detail]
+            return [_missed(result, entry, now), _bounds(entry), result.detail]
         case Outcome.BYPASSED:
             return [f"not cached: {result.detail}" if result.detail else "not cached"]
-    return [result.outcome.value, result.detail]
+    return [result.outcome.value, _bounds(entry), result.detail]
+
+
+def _bounds(entry: Entry | None, still: str = "") -> str:
+    """What beside its age and its file bounds the use of an answer, or ""."""
+    if entry is None:
+        return ""
+    told = [f"{still}{entry.day} in {entry.zone}"] if entry.day is not None else []
+    if _is_for_an_hour(entry, entry.ttl):
+        told.append(f"for {duration(VOLATILE_TTL)} at most{_ASKS}")
+    return ", ".join([*told, "left to chance"] if entry.random else told)
+
+
+def _is_for_an_hour(entry: Entry, ttl: float | None) -> bool:
+    """Whether what it asks for bounds its age, and not a ttl that is shorter."""
+    return entry.volatile and (ttl is None or ttl >= VOLATILE_TTL)
 
 
 def _elapsed(result: Result, entry: Entry | None) -> float | None:
@@ -77,12 +93,68 @@ def _elapsed(result: Result, entry: Entry | None) -> float | None:
     return entry.provenance.elapsed
 
 
-def _why_fresh(reason: Reason, entry: Entry, seconds: float) -> str:
+def awaited(result: Result, *, now: datetime) -> str:
+    """The line of an answer as far as it is known before the database is asked.
+
+    Args:
+        result: what is known of its answer so far.
+        now: the time, with a zone.
+
+    Example:
+        A first question reads `miss: first time · flights.db`.
+    """
+    told = _missed(result, None, now) if result.outcome is Outcome.MISS else "refreshing"
+    return one_line(_BETWEEN.join([told, result.source]))
+
+
+def why_hit(reason: Reason, entry: Entry, now: datetime) -> str:
+    """Why an answer may be served.
+
+    Args:
+        reason: why, in short.
+        entry: the stored facts.
+        now: the time, with a zone.
+    """
+    told = ["hit", _fetched(entry, now), _why_fresh(reason, entry, now), _bounds(entry, "still ")]
+    return _BETWEEN.join(filter(None, [*told, _short_key(entry)]))
+
+
+def why_stale(reason: Reason, entry: Entry, now: datetime) -> str:
+    """Why a stored answer may not be served; arguments as for `why_hit`."""
+    told = f"stale: {_why_missed(reason, entry, now, since=entry.invalidated_at)}"
+    return _BETWEEN.join([told, _fetched(entry, now), _short_key(entry)])
+
+
+def why_miss(near: Nearest | None, now: datetime) -> str:
+    """Why nothing is stored of a question.
+
+    Args:
+        near: the stored question that is most like it.
+        now: the time, with a zone.
+    """
+    if near is None:
+        return "miss: first time; no stored answer is to SQL like this"
+    told = f"miss: {_why_missed(Reason.FIRST_TIME, None, now, near=near)}"
+    entry = near.entry
+    nearest = f"nearest: {entry.provenance.source}, {_fetched(entry, now)}"
+    return one_line(_BETWEEN.join([told, nearest, _short_key(entry)]))
+
+
+def _fetched(entry: Entry, now: datetime) -> str:
+    fetched = entry.provenance.fetched_at
+    return f"fetched {moment(fetched)} ({ago((now - fetched).total_seconds())})"
+
+
+def _short_key(entry: Entry) -> str:
+    return entry.key[:KEY_LENGTH]
+
+
+def _why_fresh(reason: Reason, entry: Entry, now: datetime) -> str:
     match reason:
         case Reason.FILE_UNCHANGED:
             return "file unchanged"
         case Reason.WITHIN_TTL:
-            ttl = _ttl(entry)
+            ttl, seconds = _ttl(entry), (now - entry.provenance.fetched_at).total_seconds()
             if ttl == math.inf:
                 return "fresh forever"
             # A ttl given with the question may be longer than the one that was stored.
@@ -92,14 +164,32 @@ def _why_fresh(reason: Reason, entry: Entry, seconds: float) -> str:
     return reason.value
 
 
-def _why_missed(reason: Reason, entry: Entry | None) -> str:
+def _missed(result: Result, entry: Entry | None, now: datetime) -> str:
+    told = _why_missed(result.reason, entry, now, since=result.invalidated_at, near=result.nearest)
+    return f"miss: {told}"
+
+
+def _why_missed(
+    reason: Reason,
+    entry: Entry | None,
+    now: datetime,
+    *,
+    since: datetime | None = None,
+    near: Nearest | None = None,
+) -> str:
     match reason:
+        case Reason.FIRST_TIME if near is not None:
+            return str(near)
+        case Reason.INVALIDATED if since is not None:
+            return f"invalidated {ago((now - since).total_seconds())}"
         case Reason.EXPIRED:
             return f"older than its ttl{_of(_ttl(entry) if entry else None)}"
         case Reason.DAMAGED:
             return "the stored file was damaged"
         case Reason.FROM_FUTURE:
             return "fetched in the future"
+        case Reason.RANDOM:
+            return "what is stored was left to chance"
     return reason.value
 
 
@@ -316,23 +406,29 @@ def fresh_while(entry: Entry, *, default_ttl: float, now: datetime) -> str:
         default_ttl: seconds for entries that were stored without a ttl.
         now: the time, with a zone.
     """
+    if entry.invalidated_at is not None:
+        since = (now - entry.invalidated_at).total_seconds()
+        return f"no longer; it was invalidated {moment(entry.invalidated_at)} ({ago(since)})"
+    told = f"on {entry.day} in {entry.zone}, " if entry.day is not None else ""
     if entry.exact:
-        return "as long as the database file is unchanged"
+        if entry.day not in (None, day_in(entry.zone, now)):
+            return f"no longer; it was on {entry.day} in {entry.zone}"
+        return f"{told}as long as the database file is unchanged"
     ttl = default_ttl if entry.ttl is None else entry.ttl
-    volatile = entry.volatile and ttl >= VOLATILE_TTL
+    volatile = _is_for_an_hour(entry, ttl)
     if volatile:
         ttl = VOLATILE_TTL
-    told = "forever" if ttl == math.inf else f"for {duration(ttl)}"
+    told += "forever" if ttl == math.inf else f"for {duration(ttl)}"
     if volatile:
         told += " at most"
     with suppress(OverflowError):  # forever, or beyond the calendar
         end = entry.provenance.fetched_at + timedelta(seconds=ttl)
         told += f", until {moment(end)}"
-        if end <= now:
+        if end <= now or entry.day not in (None, day_in(entry.zone, now)):
             told = f"no longer; it was {told}"
     if entry.token is not None:
         told += ", as long as the database file is unchanged"
-    return f"{told}: it asks for the time" if volatile else told
+    return told + _ASKS if volatile else told
 
 
 def announcement(config: Config) -> str | None:
@@ -346,16 +442,31 @@ def announcement(config: Config) -> str | None:
     return f"results are kept in {config.directory}, as {config.pyproject} says"
 
 
-def written(rows: int, source: str) -> str:
+def written(rows: int, source: str, invalidated: int = 0) -> str:
     """What a statement that changes data did.
 
     Args:
         rows: rows that it changed; -1 where the database does not say.
         source: the database's label.
+        invalidated: entries that it made stale.
 
     Example:
-        >>> written(3, "flights.db"), written(-1, "flights.db")
-        ('written: 3 rows · flights.db', 'written · flights.db')
+        >>> written(3, "flights.db", 2), written(-1, "flights.db")
+        ('written: 3 rows · 2 entries invalidated · flights.db', 'written · flights.db')
     """
     changed = "written" if rows < 0 else f"written: {count(rows, 'row')}"
-    return f"{changed}{_BETWEEN}{source}"
+    stale = f"{count(invalidated, 'entry')} invalidated" if invalidated else ""
+    return _BETWEEN.join(filter(None, [changed, stale, source]))
+
+
+def invalidated(entries: int) -> str:
+    """What an `invalidate` did.
+
+    Args:
+        entries: stored results that it made stale.
+
+    Example:
+        >>> invalidated(1), invalidated(0)
+        ('invalidated 1 entry', 'nothing to invalidate')
+    """
+    return f"invalidated {count(entries, 'entry')}" if entries else "nothing to invalidate"

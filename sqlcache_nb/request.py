@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import Any, Literal
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Literal, ParamSpec, TypeVar
 
 import pandas as pd
 from pandas.api.extensions import no_default
@@ -12,6 +13,9 @@ from pandas.api.extensions import no_default
 from sqlcache_nb.caller import as_if_called_outside
 from sqlcache_nb.errors import ConfigError
 from sqlcache_nb.freshness import Freshness, Ttl, parse_ttl
+
+T = TypeVar("T")
+P = ParamSpec("P")
 
 # Bound now: somebody may put `cached_read_sql` in the place of `pandas.read_sql`.
 # Any: its overloads cannot follow arguments that are passed on.
@@ -94,6 +98,7 @@ class CacheOptions:
         name: the person's own word for the result.
         tag: label or labels to list and clear by.
         source_name: the person's own word for the database.
+        store_random: keep an answer that is left to chance (`random()`, a sample), and serve it.
 
     Raises:
         ConfigError: a ttl or validate that cannot be understood, or refresh together with no_store;
@@ -111,6 +116,7 @@ class CacheOptions:
     name: str | None = None
     tag: str | Iterable[str] | None = None
     source_name: str | None = None
+    store_random: bool = False
 
     def __post_init__(self) -> None:
         if self.refresh and self.no_store:
@@ -144,4 +150,37 @@ class CacheOptions:
         Args:
             default_ttl: seconds for results that were stored without a ttl.
         """
-        return Freshness(self.seconds, default_ttl, validate=self.validate == "auto")
+        return Freshness(
+            self.seconds, default_ttl, validate=self.validate == "auto", random=self.store_random
+        )
+
+
+def told_apart(arguments: Mapping[str, Any]) -> tuple[PandasCall, Any, CacheOptions]:
+    """What is for pandas, the connection, and what is for the cache.
+
+    Args:
+        arguments: those of `QueryCache.read` by name.
+
+    Raises:
+        ConfigError: as `CacheOptions`.
+    """
+    call, options = (
+        {each.name: arguments[each.name] for each in fields(form) if each.name in arguments}
+        for form in (PandasCall, CacheOptions)
+    )
+    return PandasCall(**call), arguments["con"], CacheOptions(**options)
+
+
+def taking_what(other: Callable[P, Any]) -> Callable[[Callable[..., T]], Callable[P, T]]:
+    """Give a function the parameters of another, for type checkers and for Shift-Tab.
+
+    Args:
+        other: the function whose parameters it takes.
+    """
+
+    def take(function: Callable[..., T]) -> Callable[P, T]:
+        taking: Any = function
+        taking.__signature__ = inspect.signature(other)
+        return function
+
+    return take

@@ -1,15 +1,17 @@
-"""What a read gives back: the frame, and how it came."""
+"""What a read gives back: the frame, and how it came; and what a write has done."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlcache_nb.freshness import Reason
+from sqlcache_nb.why import Nearest
 
 if TYPE_CHECKING:
     from sqlcache_nb.entry import Entry
@@ -41,6 +43,9 @@ class Result:
         entry: the stored facts, None for a bypass, and for chunks that are yet to be read.
         path: the stored Parquet file, None as for `entry`.
         elapsed: seconds that the database took in this call, None on a hit.
+        invalidated_at: when what was stored was declared stale, where that is the reason.
+        nearest: for a first question, the stored one that is most like it, and how they differ; None where
+            none has the same SQL, and for every other outcome.
 
     Example:
         >>> from sqlcache_nb import default_cache
@@ -56,6 +61,8 @@ class Result:
     entry: Entry | None = None
     path: Path | None = None
     elapsed: float | None = None
+    invalidated_at: datetime | None = None
+    nearest: Nearest | None = None
 
     def __repr__(self) -> str:
         return f"<Result {self.outcome}: {self.detail or self.reason}, {self.source}>"
@@ -72,3 +79,16 @@ class Result:
             return self.entry.provenance.rows, self.entry.provenance.columns
         shape: tuple[int, int] | None = getattr(self.frame, "shape", None)
         return shape
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a write has done.
+
+    Args:
+        rows: rows that it touched, -1 where the driver does not tell.
+        invalidated: entries that it made stale: those of the same database that name a table it touched.
+    """
+
+    rows: int
+    invalidated: int

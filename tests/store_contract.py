@@ -25,7 +25,7 @@ def entry_of(key: str, *, minute: int = 0, **facts: object) -> Entry:
         parts={"statement": "0123456789abcdef"},
         kind="string",
         sql="select 1",
-        params={},
+        items={},
         source="sales.db",
         dialect="sqlite",
         tables=("sales",),
@@ -197,10 +197,58 @@ class StoreContract:
         store.update(old.entry.labelled("mine", ()))
         assert store.lookup("a" * 64) == new
 
+    def test_what_is_invalidated_says_when_and_keeps_its_payload(self, store: Store) -> None:
+        for key in "abc":
+            store.write(entry_of(key * 64), memoryview(b"payload"))
+        assert store.invalidate(["a" * 64, "b" * 64, "z" * 64], START) == 2
+        assert store.invalidate(["b" * 64, "c" * 64], START + timedelta(hours=1)) == 1
+        found = {stored.entry.key[0]: stored for stored in store.entries()}
+        noted = {key: stored.entry.invalidated_at for key, stored in found.items()}
+        assert noted == {"a": START, "b": START + timedelta(hours=1), "c": START + timedelta(hours=1)}
+        assert [store.read(found[key]) for key in "abc"] == [b"payload"] * 3
+
+    def test_an_update_by_someone_who_had_not_seen_it_keeps_an_invalidation(self, store: Store) -> None:
+        seen_before = store.write(entry_of("a" * 64), memoryview(b"payload")).entry
+        store.invalidate(["a" * 64], START)
+        store.update(seen_before.labelled("mine", ()))
+        found = store.lookup("a" * 64)
+        assert found is not None
+        assert (found.entry.name, found.entry.invalidated_at) == ("mine", START)
+
+    def test_a_newer_payload_is_not_invalidated(self, store: Store) -> None:
+        store.write(entry_of("a" * 64), memoryview(b"old"))
+        store.invalidate(["a" * 64], START)
+        store.write(entry_of("a" * 64, minute=1), memoryview(b"new"))
+        found = store.lookup("a" * 64)
+        assert found is not None
+        assert found.entry.invalidated_at is None
+
     def test_entries_are_newest_first(self, store: Store) -> None:
         for minute, key in enumerate("abc"):
             store.write(entry_of(key * 64, minute=minute), memoryview(b"x"))
         assert [stored.entry.key[0] for stored in store.entries()] == ["c", "b", "a"]
+
+    def test_statements_like_one_are_found_whatever_their_case_and_white_space(self, store: Store) -> None:
+        for minute, (key, sql) in enumerate(
+            [("a", "select 1"), ("b", "SELECT\n  1 "), ("c", "select 2"), ("d", "select 1")]
+        ):
+            entry = entry_of(key * 64, minute=minute)
+            store.write(replace(entry, provenance=replace(entry.provenance, sql=sql)), memoryview(b"x"))
+        assert [stored.entry.key[0] for stored in store.alike(" select 1")] == ["d", "b", "a"]
+        assert store.alike(" select 1")[0] == store.lookup("d" * 64)
+        assert store.alike("select 3") == []
+        store.update(entry_of("a" * 64).labelled("mine", ()))
+        store.delete(["b" * 64])
+        store.write(entry_of("d" * 64, minute=9), memoryview(b"new"))
+        assert [stored.entry.key[0] for stored in store.alike("select 1")] == ["d", "a"]
+
+    def test_of_many_statements_that_are_alike_some_of_the_latest_are_found(self, store: Store) -> None:
+        keys = [f"{number:064x}" for number in range(100)]
+        for minute, key in enumerate(keys):
+            store.write(entry_of(key, minute=minute), memoryview(b"x"))
+        found = [stored.entry.key for stored in store.alike("select 1")]
+        assert 24 <= len(found) < 100
+        assert found == keys[: -len(found) - 1 : -1]
 
     def test_delete_counts_what_it_removed(self, store: Store) -> None:
         for key in "abc":

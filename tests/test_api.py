@@ -18,7 +18,7 @@ import sqlcache_nb
 from sqlcache_nb import Outcome, QueryCache, api, cached_read_sql, default_cache
 from tests.strict import differences
 
-KEYWORDS = ["ttl", "refresh", "no_store", "validate", "name", "tag", "source_name"]
+KEYWORDS = ["ttl", "refresh", "no_store", "validate", "name", "tag", "source_name", "store_random"]
 
 
 @pytest.fixture(autouse=True)
@@ -28,8 +28,13 @@ def _fresh_default(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     ("function", "own"),
-    [(cached_read_sql, [*KEYWORDS, "cache"]), (QueryCache.read, KEYWORDS), (QueryCache.read_sql, KEYWORDS)],
-    ids=["cached_read_sql", "read", "read_sql"],
+    [
+        (cached_read_sql, [*KEYWORDS, "cache"]),
+        (QueryCache.read, KEYWORDS),
+        (QueryCache.read_sql, KEYWORDS),
+        (QueryCache.why, KEYWORDS),
+    ],
+    ids=["cached_read_sql", "read", "read_sql", "why"],
 )
 def test_the_signature_begins_with_pandas_own(function: object, own: list[str]) -> None:
     parameters = [p for p in inspect.signature(function).parameters.values() if p.name != "self"]  # type: ignore[arg-type]

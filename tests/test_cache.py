@@ -29,6 +29,7 @@ from sqlcache_nb import (
     QueryCache,
     StoreWarning,
     UnsupportedSource,
+    Written,
     request,
 )
 from sqlcache_nb.freshness import Reason
@@ -222,7 +223,7 @@ class TestFreshness:
     def test_what_asks_for_the_time_is_fresh_for_an_hour_even_if_the_file_is_unchanged(
         self, cache: QueryCache, sales: Engine, clock: Clock
     ) -> None:
-        sql = "select count(*) as n from sales where day < date('now')"
+        sql = "select count(*) as n from sales where day < datetime('now')"
         assert outcomes(cache, sql, sales) == ["miss", "hit"]
         clock.forward(minutes=61)
         assert cache.read(sql, sales).reason is Reason.EXPIRED
@@ -230,7 +231,7 @@ class TestFreshness:
     def test_a_view_that_asks_for_the_time_is_seen_through(
         self, cache: QueryCache, sales: Engine, clock: Clock, write: Callable[[str], None]
     ) -> None:
-        write("create view recent as select * from sales where day < date('now')")
+        write("create view recent as select * from sales where day < datetime('now')")
         assert outcomes(cache, "select * from recent", sales) == ["miss", "hit"]
         clock.forward(minutes=61)
         assert cache.read("select * from recent", sales).reason is Reason.EXPIRED
@@ -539,8 +540,9 @@ class TestBesideReading:
     def test_execute_commits_once_and_caches_nothing(
         self, cache: QueryCache, sales: Engine, sales_db: Path, statements: Statements
     ) -> None:
-        assert cache.execute("delete from sales where id > 4", sales) == 2
-        assert cache.execute(text("delete from sales where id = :n"), f"sqlite:///{sales_db}", {"n": 1}) == 1
+        assert cache.execute("delete from sales where id > 4", sales) == Written(2, 0)
+        delete = text("delete from sales where id = :n")
+        assert cache.execute(delete, f"sqlite:///{sales_db}", {"n": 1}) == Written(1, 0)
         assert len(pd.read_sql(QUERY, sales)) == 3
         assert statements[0].startswith("delete")
         assert len(cache.entries()) == 0

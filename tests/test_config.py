@@ -66,6 +66,11 @@ def test_the_nearest_pyproject_speaks(tmp_path: Path) -> None:
     assert load({}, inner) == Config(path.parent / "inner", 604_800.0, 500_000_000, path)
 
 
+def test_values_of_parameters_may_be_kept_as_digests_alone(tmp_path: Path) -> None:
+    configured(tmp_path, "store_params = false")
+    assert not load({}, tmp_path).store_params
+
+
 def test_the_nearest_pyproject_may_be_silent(tmp_path: Path) -> None:
     inner = tmp_path / "project"
     inner.mkdir()
@@ -90,6 +95,7 @@ def test_an_absolute_directory_stays(tmp_path: Path) -> None:
         (["size_limit = 'big'"], "size_limit='big'"),
         (["size_limit = -1"], "size_limit=-1"),
         (["size_limit = true"], "size_limit=True"),
+        (["store_params = 'no'"], "store_params is true or false, not 'no'"),
     ],
 )
 def test_a_setting_that_makes_no_sense_is_said(tmp_path: Path, lines: list[str], words: str) -> None:

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sqlcache_nb.entry import FORMAT, Entry, Provenance
+from sqlcache_nb.parts import Item
 
 texts = st.text(st.characters(), max_size=20)  # lone surrogates too: they come back from SQLite
 facts = st.dictionaries(texts, texts, max_size=3)
@@ -26,7 +27,7 @@ provenances = st.builds(
     parts=facts,
     kind=st.sampled_from(["string", "text", "select"]),
     sql=texts,
-    params=facts,
+    items=st.dictionaries(texts, st.builds(Item, texts, texts, texts), max_size=3),
     source=texts,
     dialect=texts,
     tables=st.lists(texts, max_size=3).map(tuple),
@@ -46,6 +47,8 @@ entries = st.builds(
     token=st.none() | texts,
     exact=st.booleans(),
     volatile=st.booleans(),
+    places=st.lists(texts, max_size=2).map(tuple),
+    invalidated_at=st.none() | moments,
     name=st.none() | texts,
     tags=st.lists(texts, max_size=3).map(tuple),
 )
@@ -55,7 +58,7 @@ ENTRY = Entry(
         parts={"statement": "12"},
         kind="string",
         sql="select 1",
-        params={"a": "1"},
+        items={"parameters.a": Item("12", "an int", "1")},
         source="flights.db",
         dialect="sqlite",
         tables=("flights",),
@@ -135,12 +138,25 @@ def with_provenance(**facts: Any) -> str:
         with_provenance(fetched_at="0001-01-01T00:00:00+14:00"),
         with_provenance(tables=None),
         with_provenance(unheard_of=1),
+        with_provenance(items=None),
+        with_provenance(items={"a": "abc"}),
+        with_provenance(items={"a": ["1", "2"]}),
+        with_provenance(items={"a": ["1", "2", 3]}),
     ],
     ids=lambda text: text[:30],
 )
 def test_what_is_no_entry_of_this_version_is_a_value_error(text: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011  # the JSON module words some of them
         Entry.from_json(text)
+
+
+def test_values_that_are_not_kept_are_said_not_to_be() -> None:
+    items = {
+        "parameters.a": Item("12", "an int", "1"),
+        "parameters.b.c": Item("34", "", ""),
+        "source.x": Item("", "", ""),
+    }
+    assert replace(ENTRY.provenance, items=items).params == {"a": "1", "b.c": "(not kept)"}
 
 
 def test_facts_do_not_change() -> None:

@@ -14,8 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sqlcache_nb.guard import Facts, Kind, asks_for_the_time, examine, kind_of
+from sqlcache_nb.guard import Facts, Kind, examine, kind_of
 from sqlcache_nb.schema import Schema
+from sqlcache_nb.words import asks_for_the_time
 
 QUERY, INFO, WRITE, SEVERAL, UNKNOWN = Kind
 FILE = Schema(frozenset({"t", "u", "orders"}), {})
@@ -127,28 +128,72 @@ def test_any_text_has_a_kind(text: str) -> None:
 
 VOLATILE: list[tuple[str, str]] = [
     ("", "select current_timestamp"),
-    ("", "select * from t where day >= current_date - interval '1' day"),
     ("postgresql", "select now()"),
     ("postgresql", "select * from generate_series(now(), now(), interval '1 day')"),
     ("postgresql", "select clock_timestamp()"),
     ("postgresql", "select 'now'::timestamp"),
-    ("postgresql", "select timestamp 'today'"),
-    ("postgresql", "select age(born) from t"),
     ("postgresql", "select localtime"),
     ("mysql", "select curdate(), now(6)"),
     ("mysql", "select unix_timestamp()"),
     ("mssql", "select getdate()"),
     ("oracle", "select sysdate from dual"),
-    ("duckdb", "select today()"),
+    ("oracle", "select current_date from dual"),
+    ("bigquery", "select current_date('America/New_York')"),
+    ("mysql", "select utc_date()"),
+    ("", "select current_date, now()"),
     ("duckdb", "select get_current_timestamp()"),
     ("duckdb", "select age(born) from t"),
-    ("sqlite", "select date('now')"),
     ("sqlite", "select datetime('NOW', '-1 day')"),
-    ("sqlite", "select date()"),
+    ("sqlite", "select date('now', 'localtime')"),
+    ("sqlite", "select date('now', '+3 hours')"),
+    ("sqlite", "select date('now', '-0.5 days')"),
+    ("sqlite", "select date('now', ?)"),
+    ("sqlite", "select date('now', '-1 day'), time('now')"),
+    ("sqlite", "select date(coalesce(day, 'now')) from t"),
+    ("sqlite", "select date('now' || '') from t"),
     ("sqlite", "select julianday()"),
     ("sqlite", "select strftime('%s', 'now')"),
     ("sqlite", "select strftime('%s')"),
     ("sqlite", "select unixepoch('subsec')"),
+]
+DAILY: list[tuple[str, str]] = [
+    ("", "select * from t where day >= current_date - interval '1' day"),
+    ("postgresql", "select current_date"),
+    ("postgresql", "select timestamp 'today', 'tomorrow'::date"),
+    ("postgresql", "select age(born) from t"),
+    ("mysql", "select curdate(), current_date()"),
+    ("snowflake", "select current_date()"),
+    ("duckdb", "select today()"),
+    ("duckdb", "select current_date, year(current_date)"),
+    ("clickhouse", "select yesterday()"),
+    ("sqlite", "select current_date"),
+    ("sqlite", "select date('now')"),
+    ("sqlite", "select date('NOW', '-7 days', 'start of month', 'weekday 1')"),
+    ("sqlite", "select date()"),
+    ("sqlite", "select * from t where day > date('now', '-1 year')"),
+]
+CATALOGS: list[tuple[str, str]] = [
+    ("", "select * from information_schema.tables"),
+    ("postgresql", "select * from pg_stat_user_tables"),
+    ("postgresql", "select oid from pg_catalog.pg_class"),
+    ("postgresql", "select pg_total_relation_size('t')"),
+    ("postgresql", "select has_table_privilege('ann', 't', 'select')"),
+    ("mssql", "select name from sys.objects"),
+    ("mssql", "select name from sysobjects"),
+    ("mysql", "select * from performance_schema.threads"),
+    ("oracle", "select * from all_tables"),
+    ("sqlite", "select * from sqlite_master"),
+    ("sqlite", "select * from sqlite_schema"),
+    ("sqlite", "select * from pragma_table_info('t')"),
+    ("duckdb", "select * from duckdb_tables()"),
+    ("redshift", "select * from svv_table_info"),
+]
+NO_CATALOGS: list[tuple[str, str]] = [
+    ("", "select * from systems join system_events using (id)"),
+    ("", "select * from user_events"),
+    ("", "select sys from t"),
+    ("postgresql", "select pg_typeof(a) from t"),
+    ("sqlite", "select 'sqlite_master' from t"),
 ]
 TIMELESS: list[tuple[str, str]] = [
     ("", "select now from t"),
@@ -161,18 +206,33 @@ TIMELESS: list[tuple[str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("dialect", "sql"), VOLATILE)
-def test_what_asks_for_the_time(dialect: str, sql: str) -> None:
+@pytest.mark.parametrize(("dialect", "sql"), [*VOLATILE, *CATALOGS])
+def test_what_asks_for_the_time_or_a_catalog(dialect: str, sql: str) -> None:
     assert examine(sql, dialect).volatile
     assert not examine(sql, dialect).refusal
 
 
-@pytest.mark.parametrize(("dialect", "sql"), TIMELESS)
+@pytest.mark.parametrize(("dialect", "sql"), DAILY)
+def test_what_asks_for_the_date_alone(dialect: str, sql: str) -> None:
+    facts = examine(sql, dialect)
+    assert (facts.daily, facts.volatile, facts.refusal) == (True, False, "")
+    assert facts.zone is None  # which only the session can tell
+
+
+@pytest.mark.parametrize(("dialect", "sql"), [*TIMELESS, *NO_CATALOGS])
 def test_what_only_looks_as_if_it_asked(dialect: str, sql: str) -> None:
-    assert not examine(sql, dialect).volatile
+    facts = examine(sql, dialect)
+    assert (facts.daily, facts.volatile) == (False, False)
 
 
-@pytest.mark.parametrize("sql", [sql for dialect, sql in VOLATILE if dialect == "sqlite"])
+@pytest.mark.parametrize(
+    "sql",
+    [
+        sql
+        for dialect, sql in [*VOLATILE, *DAILY]
+        if dialect == "sqlite" and "from t" not in sql and "?" not in sql
+    ],
+)
 def test_what_sqlite_answers_by_the_time_is_known(sql: str) -> None:
     """SQLite itself marks these: what depends on the time may not be in an index."""
     if "subsec" in sql and sqlite3.sqlite_version_info < (3, 42):
@@ -213,18 +273,16 @@ CHANCE: list[tuple[str, str]] = [
     ("sqlite", 'select "random"()'),
     ("sqlite", "select [random]()"),
     ("sqlite", "select hex(randomblob(4))"),
-    ("sqlite", "select last_insert_rowid()"),
-    ("sqlite", "select changes()"),
     ("mysql", "select rand()"),
     ("mysql", "select uuid()"),
     ("mssql", "select newid()"),
     ("postgresql", "select pg_catalog.random()"),
     ("postgresql", "select gen_random_uuid()"),
-    ("postgresql", "select nextval('s')"),
     ("postgresql", "select * from t tablesample bernoulli (10)"),
     ("duckdb", "select uuid()"),
     ("duckdb", "select * from t using sample 10"),
-    ("duckdb", "select setseed(0.5)"),
+    ("oracle", "select dbms_random.value from dual"),
+    ("databricks", "select * from t tablesample (10 percent)"),
     ("snowflake", "select * from t sample (10)"),
 ]
 NO_CHANCE: list[tuple[str, str]] = [
@@ -233,19 +291,86 @@ NO_CHANCE: list[tuple[str, str]] = [
     ("", 'select "random" from t'),
     ("", "select random from t"),
     ("", "select changes from t"),
+    ("", "select sample from t where sample in (1, 2)"),
+    ("", "with sample (a) as (select 1) select * from sample"),
+]
+DEEDS: list[tuple[str, str]] = [
+    ("postgresql", "select nextval('s')"),
+    ("postgresql", "select nextval('s'), random()"),
+    ("postgresql", "select set_config('search_path', 'a', false)"),
+    ("postgresql", "select pg_advisory_lock(1)"),
+    ("postgresql", "select pg_try_advisory_xact_lock(1)"),
+    ("postgresql", "select pg_sleep(1), pg_sleep_for('1 s')"),
+    ("postgresql", "select pg_notify('a', 'b')"),
+    ("postgresql", "select * from dblink('host=a', 'select 1') as t (a int)"),
+    ("postgresql", "select dblink_exec('drop table t')"),
+    ("postgresql", "select lo_import('/etc/passwd')"),
+    ("postgresql", "select pg_stat_reset()"),
+    ("postgresql", "select * from pg_logical_slot_get_changes('s', null, null)"),
+    ("duckdb", "select setseed(0.5)"),
+    ("mysql", "select get_lock('a', 1)"),
+    ("mysql", "select sleep(1)"),
+    ("mssql", "select next value for s"),
+    ("mssql", "select * from t with (updlock)"),
+    ("mssql", "select * from t with (rowlock, xlock)"),
+    ("oracle", "select s.nextval from dual"),
+    ("snowflake", "select s.nextval"),
+    ("sqlite", "select load_extension('x')"),
+]
+NO_DEEDS: list[tuple[str, str]] = [
+    ("postgresql", "select t.nextval from t"),
+    ("mssql", "select * from t with (nolock)"),
+    ("mssql", "select updlock from t"),
+    ("", "select sleep from nights"),
+]
+OF_THE_SESSION: list[tuple[str, str]] = [
+    ("sqlite", "select last_insert_rowid()"),
+    ("sqlite", "select changes()"),
+    ("postgresql", "select currval('s')"),
+    ("postgresql", "select current_setting('my.day')"),
+    ("duckdb", "select getvariable('day')"),
+    ("mysql", "select @day"),
+    ("mysql", "select @day := @day + 1 from t"),
+    ("mysql", "select @@sql_mode"),
+    ("mysql", "select found_rows()"),
+    ("mssql", "select @@rowcount"),
+    ("mssql", "select * from t where a = @a"),
+    ("snowflake", "select * from t where day = $day"),
+    ("bigquery", "select @@time_zone"),
+]
+NOT_OF_THE_SESSION: list[tuple[str, str]] = [
+    ("postgresql", "select a @> b, a <@ b, @ -5, a @@ b, a @? b from t"),
+    ("mysql", "select 'a@b' from t"),
+    ("bigquery", "select * from t where a = @a"),
+    ("sqlite", "select * from t where a = @a or a = $a"),
+    ("duckdb", "select * from t where a = $a"),
+    ("snowflake", "select $1 from t"),
 ]
 
 
 @pytest.mark.parametrize(("dialect", "sql"), CHANCE)
-def test_what_answers_otherwise_each_time_is_refused(dialect: str, sql: str) -> None:
+def test_what_answers_otherwise_each_time(dialect: str, sql: str) -> None:
+    facts = examine(sql, dialect)
+    assert (facts.kind, facts.refusal) == (QUERY, "")  # whoever wants to keep it may
+    assert "another one each time" in facts.chance
+
+
+@pytest.mark.parametrize(("dialect", "sql"), DEEDS)
+def test_what_acts_is_refused_whatever_is_asked(dialect: str, sql: str) -> None:
     facts = examine(sql, dialect)
     assert facts.kind is QUERY
-    assert "another one each time" in facts.refusal
+    assert "more than read" in facts.refusal or "locks" in facts.refusal
 
 
-@pytest.mark.parametrize(("dialect", "sql"), NO_CHANCE)
-def test_what_only_looks_like_chance_is_not_refused(dialect: str, sql: str) -> None:
-    assert not examine(sql, dialect).refusal
+@pytest.mark.parametrize(("dialect", "sql"), OF_THE_SESSION)
+def test_what_the_session_answers_is_refused(dialect: str, sql: str) -> None:
+    assert "session" in examine(sql, dialect).refusal
+
+
+@pytest.mark.parametrize(("dialect", "sql"), [*NO_CHANCE, *NO_DEEDS, *NOT_OF_THE_SESSION])
+def test_what_only_looks_like_chance_or_a_deed_is_not_refused(dialect: str, sql: str) -> None:
+    facts = examine(sql, dialect)
+    assert (facts.chance, facts.refusal) == ("", "")
 
 
 # --- what it reads ----------------------------------------------------------------------------------------
@@ -314,7 +439,7 @@ NOT_COVERED: list[tuple[str, str]] = [
 def vouched_for(dialect: str, sql: str, schema: Schema = FILE) -> bool:
     """Whether the token alone decides: what is refused is not kept at all."""
     facts = examine(sql, dialect, schema)
-    return facts.covered and not facts.volatile and not facts.refusal
+    return facts.covered and not (facts.volatile or facts.chance or facts.refusal)
 
 
 @pytest.mark.parametrize(("dialect", "sql"), COVERED)
@@ -335,6 +460,13 @@ def test_a_statement_that_cannot_be_parsed_is_not_covered() -> None:
 @pytest.mark.parametrize("sql", ["select * from frame", "from frame", "with x as (from frame) from x"])
 def test_duckdb_may_read_a_python_variable_that_is_no_table(sql: str) -> None:
     assert "frame is not a table of the database" in examine(sql, "duckdb", FILE).refusal
+
+
+def test_a_catalog_of_duckdb_is_no_python_variable() -> None:
+    assert not examine("select * from information_schema.tables", "duckdb", FILE).refusal
+    assert not examine("select * from sqlite_master", "duckdb", FILE).refusal
+    sql = "select * from information_schema.tables, tables"
+    assert "tables is not a table of the database" in examine(sql, "duckdb", FILE).refusal
 
 
 def test_a_python_variable_has_no_place_in_sqlite() -> None:
@@ -366,7 +498,7 @@ VIEWS = Schema(FILE.tables, DEFINITIONS)
 
 @pytest.mark.parametrize("dialect", ["sqlite", "duckdb"])
 @pytest.mark.parametrize(
-    ("sql", "covered", "volatile", "refused"),
+    ("sql", "covered", "daily", "by_chance"),
     [
         ("select * from plain", True, False, False),
         ("select * from PLAIN", True, False, False),
@@ -392,10 +524,20 @@ VIEWS = Schema(FILE.tables, DEFINITIONS)
     ],
 )
 def test_views_and_macros_are_seen_through(
-    dialect: str, sql: str, covered: bool, volatile: bool, refused: bool
+    dialect: str, sql: str, covered: bool, daily: bool, by_chance: bool
 ) -> None:
     facts = examine(sql, dialect, VIEWS)
-    assert (facts.covered, facts.volatile, bool(facts.refusal)) == (covered, volatile, refused)
+    assert (facts.covered, facts.daily, bool(facts.chance)) == (covered, daily, by_chance)
+    assert not facts.volatile
+    assert not facts.refusal
+
+
+@pytest.mark.parametrize("dialect", ["sqlite", "duckdb"])
+def test_what_a_view_does_is_done_by_who_reads_it(dialect: str) -> None:
+    definitions = {"acts": "SELECT setseed(a)", "now_there": "CREATE VIEW now_there AS SELECT now() AS n"}
+    schema = Schema(FILE.tables, definitions)
+    assert "more than read" in examine("select acts(a) from t", dialect, schema).refusal
+    assert examine("select * from now_there", dialect, schema).volatile
 
 
 def test_a_server_has_no_schema_here() -> None:

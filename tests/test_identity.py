@@ -113,6 +113,26 @@ def test_no_password_is_in_an_odbc_identity(password: str) -> None:
 # --- PostgreSQL's environment ---------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"application_name": "report"},
+        {"connect_timeout": 3, "keepalives": 1},
+        {"warehouse": "LARGE", "session_parameters": {"QUERY_TAG": "daily"}},
+        {"options": "-c statement_timeout=5s --application_name=a\\ b"},
+    ],
+)
+def test_what_changes_no_row_of_a_server_is_no_part(arguments: dict[str, Any]) -> None:
+    assert identify(POSTGRES, **arguments) == identify(POSTGRES)
+
+
+@pytest.mark.parametrize("setting", ["-c search_path=dev", "-c my.statement_timeout=3", "-c role=x"])
+def test_what_stands_beside_a_harmless_setting_is_a_part(setting: str) -> None:
+    harmless = "-c lock_timeout=3 "
+    assert identify(POSTGRES, options=harmless + setting) == identify(POSTGRES, options=setting)
+    assert identify(POSTGRES, options=setting) != identify(POSTGRES, options=harmless)
+
+
 @pytest.mark.parametrize("name", ["PGHOST", "PGPORT", "PGDATABASE", "PGUSER", "PGOPTIONS", "PGTZ"])
 def test_libpqs_environment_tells_apart(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     before = identify("postgresql+psycopg://")

@@ -101,7 +101,7 @@ def test_the_readme_knows_the_options_of_the_magic_and_no_others() -> None:
     section = readme.split("\n## The magic\n")[1].split("\n## ")[0]
     options = {
         f"--{field.name.replace('_', '-')}"
-        for dataclass in (grammar.Options, grammar.Clear)
+        for dataclass in (grammar.Options, grammar.Clear, grammar.Invalidate)
         for field in fields(dataclass)
     }
     assert set(re.findall(r"--[a-z][a-z-]*", section)) == options
@@ -184,7 +184,10 @@ def test_the_quickstart_shows_its_provenance(cells: list[dict[str, Any]]) -> Non
     magics = [cell for cell in cells if "".join(cell["source"]).startswith("%%cachedsql")]
     lines = [shown(cell) for cell in magics]
     assert len(lines) > 3
-    assert all(re.search(r"^(miss: first time|hit) · .*flights\.db", line, re.MULTILINE) for line in lines)
+    assert all(
+        re.search(r"^(miss: (?:first time|same SQL, .*)|hit) · .*flights\.db", line, re.MULTILINE)
+        for line in lines
+    )
     assert any("hit · fetched" in line for line in lines)
 
 

@@ -9,8 +9,6 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from hypothesis import given
-from hypothesis import strategies as st
 from sqlalchemy.dialects.mssql.base import MSDialect
 from sqlalchemy.dialects.postgresql import psycopg
 from sqlalchemy.dialects.sqlite import pysqlite
@@ -377,37 +375,3 @@ def test_the_environment_tells_questions_apart() -> None:
         return Key.of(asked.parts()).digest
 
     assert in_environment(pandas="2.2") != in_environment(pandas="3.1")
-
-
-# --- for a person to read -------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("params", "readable"),
-    [
-        (None, {}),
-        ({"a": 1, "b": "x"}, {"a": "1", "b": "'x'"}),
-        ([1, "x"], {"1": "1", "2": "'x'"}),
-        ((1,), {"1": "1"}),
-        (5, {"1": "5"}),
-        ([], {}),
-        ({1: 2}, {"1": "2"}),
-    ],
-)
-def test_values_are_readable(params: Any, readable: dict[str, str]) -> None:
-    assert Query("string", "", params).readable_params() == readable
-
-
-@given(st.text() | st.binary() | st.lists(st.integers()))
-def test_a_readable_value_is_short(value: Any) -> None:
-    (text,) = Query("string", "", {"x": value}).readable_params().values()
-    assert len(text) <= 200
-    assert text == repr(value) or text.endswith("…")
-
-
-@pytest.mark.parametrize("name", ["password", "api_token", "db_pwd"])
-def test_a_value_whose_name_says_that_it_is_secret_is_not_shown(name: str) -> None:
-    """It would rest in the store's row and in the Parquet file."""
-    shown = Query("text", "", {name: "hunter2", "day": "2024-01-01"}).readable_params()
-    assert "hunter2" not in str(shown)
-    assert shown["day"] == "'2024-01-01'"

@@ -30,7 +30,7 @@ ENTRY = Entry(
         parts={},
         kind="text",
         sql="select * from flights",
-        params={},
+        items={},
         source="flights.db",
         dialect="sqlite",
         tables=("flights",),
@@ -90,6 +90,8 @@ def test_why_a_hit(reason: Reason, ttl: float | None, says: str) -> None:
         (Reason.EXPIRED, None, "older than its ttl"),
         (Reason.DAMAGED, None, "the stored file was damaged"),
         (Reason.FROM_FUTURE, None, "fetched in the future"),
+        (Reason.ANOTHER_DAY, None, "another day there"),
+        (Reason.RANDOM, None, "what is stored was left to chance"),
     ],
 )
 def test_a_miss_says_why(reason: Reason, ttl: float | None, says: str) -> None:
@@ -97,9 +99,45 @@ def test_a_miss_says_why(reason: Reason, ttl: float | None, says: str) -> None:
     assert line == f"miss: {says} · flights.db · 336,776 x 19 · took 18.4 s · ab12cd34"
 
 
+def test_a_miss_of_what_was_invalidated_says_when() -> None:
+    result = Result(
+        Outcome.MISS,
+        Reason.INVALIDATED,
+        "flights.db",
+        frame,
+        entry=ENTRY,
+        elapsed=18.4,
+        invalidated_at=NOW - timedelta(minutes=5),
+    )
+    assert report.line(result, now=NOW).startswith("miss: invalidated 5 min ago · flights.db · ")
+
+
+def test_what_was_invalidated_is_fresh_no_longer() -> None:
+    entry = replace(ENTRY, exact=True, token="one", invalidated_at=FETCHED)
+    told = report.fresh_while(entry, default_ttl=math.inf, now=NOW)
+    assert told == f"no longer; it was invalidated {LOCAL} (2 h ago)"
+
+
 def test_what_asks_for_the_time_is_fresh_for_an_hour() -> None:
     line = line_of(Outcome.MISS, Reason.EXPIRED, replace(ENTRY, ttl=86_400.0, volatile=True))
     assert "older than its ttl of 1 h ·" in line
+
+
+def test_what_bounds_an_answer_is_said_when_it_is_stored_and_when_it_is_served() -> None:
+    volatile = replace(ENTRY, volatile=True)
+    told = " · for 1 h at most: it asks for the time or a catalog · "
+    assert told in line_of(Outcome.MISS, Reason.FIRST_TIME, volatile)
+    assert told in line_of(Outcome.REFRESHED, Reason.ASKED, volatile)
+    assert told in line_of(Outcome.HIT, Reason.WITHIN_TTL, volatile)
+    assert told not in line_of(Outcome.MISS, Reason.FIRST_TIME, replace(volatile, ttl=60.0))
+    daily = replace(ENTRY, zone="Europe/Berlin", day="2026-11-20")
+    line = line_of(Outcome.MISS, Reason.FIRST_TIME, daily)
+    assert line.startswith("miss: first time · 2026-11-20 in Europe/Berlin · flights.db · ")
+    line = line_of(Outcome.HIT, Reason.FILE_UNCHANGED, daily)
+    assert " · file unchanged · still 2026-11-20 in Europe/Berlin · flights.db · " in line
+    by_chance = replace(ENTRY, random=True)
+    assert " · within its ttl · left to chance · " in line_of(Outcome.HIT, Reason.WITHIN_TTL, by_chance)
+    assert line_of(Outcome.HIT, Reason.LOADED, volatile) == line_of(Outcome.HIT, Reason.LOADED, ENTRY)
 
 
 def test_a_refresh() -> None:
@@ -224,6 +262,9 @@ def test_what_the_verbs_say() -> None:
     assert report.removed(0, 0, all_of_them=True) == "nothing is stored"
     assert report.written(1, "flights.db") == "written: 1 row · flights.db"
     assert report.written(-1, "flights.db") == "written · flights.db"
+    assert report.written(-1, "flights.db", 1) == "written · 1 entry invalidated · flights.db"
+    assert report.invalidated(2) == "invalidated 2 entries"
+    assert report.invalidated(0) == "nothing to invalidate"
     assert report.outcomes(1, 2, 3, 4) == "1 hit, 2 misses, 3 refreshed, 4 not cached"
 
 
@@ -261,9 +302,21 @@ def test_an_entry_that_asks_for_the_time_is_served_for_an_hour_at_most() -> None
         return report.fresh_while(entry, default_ttl=86_400.0, now=FETCHED)
 
     volatile = replace(ENTRY, volatile=True)
-    assert said(volatile) == f"for 1 h at most, until {until(hours=1)}: it asks for the time"
+    assert said(volatile) == f"for 1 h at most, until {until(hours=1)}: it asks for the time or a catalog"
     assert said(replace(volatile, ttl=math.inf)) == said(volatile)
     assert said(replace(volatile, ttl=60.0)) == f"for 1 min, until {until(minutes=1)}"
+
+
+def test_an_entry_that_asks_for_the_date_is_served_on_that_day() -> None:
+    def said(entry: Entry, **ages: float) -> str:
+        return report.fresh_while(entry, default_ttl=86_400.0, now=FETCHED + timedelta(**ages))
+
+    daily = replace(ENTRY, zone="UTC", day=FETCHED.date().isoformat())
+    assert said(daily) == f"on {daily.day} in UTC, for 1 day, until {until(days=1)}"
+    assert said(daily, hours=23).startswith(f"no longer; it was on {daily.day} in UTC, for 1 day")
+    in_file = replace(daily, token="t", exact=True)
+    assert said(in_file) == f"on {daily.day} in UTC, as long as the database file is unchanged"
+    assert said(in_file, days=1) == f"no longer; it was on {daily.day} in UTC"
 
 
 def test_importing_the_words_loads_neither_pandas_nor_ipython() -> None:

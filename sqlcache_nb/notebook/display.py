@@ -31,11 +31,17 @@ NAME <<    keep the frame in this variable and show nothing
 --no-store       neither read nor write the cache
 --name N         a name of yours for the entry         --tag T   a label to list and clear by
 --params DICT    take :name from this dict             --quiet   no line about where the result came from
+--store-random   keep an answer that is left to chance, random() or a sample, too
 --write          let the statement change the database
+
+Several statements, with ; between, run in their order: each result is shown, the last may be cached.
 
 %cachedsql list                            all entries
 %cachedsql info KEY                        everything about one entry; a key may be cut short
-%cachedsql clear --all                     delete; or --key, --name, --tag, --older-than 7d, --source
+%cachedsql clear --all                     delete; or --key, --name, --tag, --table, --older-than 7d, --source
+%cachedsql invalidate                      keep, and ask again: what this kernel has used; or a KEY, --all,
+                                           --name, --tag, --table, --source
+%cachedsql why [CON] [options] SELECT ...  hit, miss, stale or refused, and why; or %%cachedsql why, SQL below
 %cachedsql stats                           how much is stored, how much time it saved
 %cachedsql connect ALIAS URL_OR_VARIABLE   a short name; $ENV in a URL is expanded, so no password is typed"""
 
@@ -68,6 +74,15 @@ def show(text: str) -> None:
         text: one line or several.
     """
     _publish(Note(text))
+
+
+def show_frame(frame: DataFrame) -> None:
+    """Show a frame now, before the cell's value.
+
+    Args:
+        frame: the answer to one of several statements.
+    """
+    _publish(frame)
 
 
 def entries_table(entries: DataFrame, now: datetime) -> DataFrame:

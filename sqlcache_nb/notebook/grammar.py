@@ -5,32 +5,25 @@ is a verb where the whole line reads as one, and SQL everywhere else: options an
 its first word, and the rest is kept to the letter, because `--` begins a comment in SQL. What was meant as
 something else than SQL is refused and not shown: it may hold a password, and a database repeats what it gets.
 
-The options of a request are the fields of its dataclass: a field of type `bool` is a switch, one of type
-`tuple` may be given several times, every other takes one value.
+The options of a request are the fields of its dataclass, as `flags` reads them.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import Field, dataclass, fields
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
 from keyword import iskeyword
-from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
 
-from sqlcache_nb.errors import ConfigError, NotebookError
-from sqlcache_nb.freshness import parse_ttl
+from sqlcache_nb.errors import NotebookError
+from sqlcache_nb.notebook.flags import FLAG, OPTION, Word, flags_of, take_options, words_of
 from sqlcache_nb.notebook.hints import nearest
 from sqlcache_nb.notebook.lexer import tokens
 
-_WORD = re.compile(r"""(?:"[^"]*"|'[^']*'|\S)+""")
-_QUOTED = re.compile(r""""([^"]*)"|'([^']*)'""")
-_OPTION = re.compile(r"--?[A-Za-z]")
-_FLAG = re.compile(r"--?[\w-]+")
 _TARGET = re.compile(r"(.*?)=?<<")
 _PLAIN_WORD = re.compile(r"[\w.-]+")
 _ADDRESS = re.compile(r"://|\w(?://|:/)[^\s@]*:[^\s@]*@")  # a URL, perhaps mistyped
-_TIMES = frozenset({"ttl", "older_than"})
 
 # First words of SQL that look like verbs mistyped, or after which a statement may follow.
 _BEGIN_SQL = frozenset(
@@ -52,6 +45,7 @@ class Options:
         tag: labels for the result.
         params: name of the variable whose dict holds the parameters.
         quiet: show no line of provenance.
+        store_random: keep an answer that is left to chance, too.
         write: allow a statement that changes data.
     """
 
@@ -62,6 +56,7 @@ class Options:
     tag: tuple[str, ...] = ()
     params: str | None = None
     quiet: bool = False
+    store_random: bool = False
     write: bool = False
 
 
@@ -73,11 +68,13 @@ class CellRequest:
         con: the word that names the connection; None for the last one used.
         target: the variable that gets the frame; None where the frame is the cell's value.
         options: how the query is to be answered.
+        why: whether only to say how it would be answered, and why.
     """
 
     con: str | None = None
     target: str | None = None
     options: Options = Options()
+    why: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +85,13 @@ class LineQuery:
         sql: everything after the options and the connection, to the letter.
         options: how the query is to be answered.
         con: the word that names the connection; None for the last one used.
+        why: whether only to say how it would be answered, and why.
     """
 
     sql: str
     options: Options = Options()
     con: str | None = None
+    why: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +119,7 @@ class Clear:
         key: the result of this key.
         name: results of this name.
         tag: results with this tag.
+        table: results whose statement names this table.
         older_than: results older than this, as typed ("7d").
         source: results from this database.
     """
@@ -128,14 +128,45 @@ class Clear:
     key: str | None = None
     name: str | None = None
     tag: str | None = None
+    table: str | None = None
     older_than: str | None = None
     source: str | None = None
 
     @property
-    def filters(self) -> dict[str, str]:
+    def filters(self) -> dict[str, Any]:
         """The filters that were given, by the names of `QueryCache.clear`."""
-        given = {name: getattr(self, name) for name in ("key", "name", "tag", "older_than", "source")}
-        return {name: value for name, value in given.items() if value is not None}
+        return _given(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Invalidate:
+    """`invalidate`: with no field set, what this kernel has used.
+
+    Args:
+        all: everything.
+        name: results of this name.
+        tag: results with this tag.
+        table: results whose statement names this table.
+        source: results from this database.
+        key: the result of this key, which stands without an option's name.
+    """
+
+    all: bool = False
+    name: str | None = None
+    tag: str | None = None
+    table: str | None = None
+    source: str | None = None
+    key: str | None = field(default=None, metadata={"bare": True})
+
+    @property
+    def filters(self) -> dict[str, Any]:
+        """The filters that were given, by the names of `QueryCache.invalidate`."""
+        return _given(self)
+
+
+def _given(form: Clear | Invalidate) -> dict[str, Any]:
+    values = {each.name: getattr(form, each.name) for each in fields(form) if each.name != "all"}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,17 +192,31 @@ class Help:
     """`help`: the ways to use the magic."""
 
 
-Verb = List | Info | Clear | Stats | Connect | Help
+Verb = List | Info | Clear | Invalidate | Stats | Connect | Help
 
 USAGE = {
     "list": "list",
     "info": "info KEY",
-    "clear": "clear [--all | --key KEY | --name NAME | --tag TAG | --older-than AGE | --source SOURCE]",
+    "clear": "clear [--all | --key KEY | --name NAME | --tag TAG | --table TABLE | --older-than AGE | --source SOURCE]",
+    "invalidate": "invalidate [--all | --name NAME | --tag TAG | --table TABLE | --source SOURCE | KEY]",
     "stats": "stats",
+    "why": "why [CON] [options] SELECT ...",
     "connect": "connect ALIAS URL_OR_VARIABLE",
     "help": "help",
 }
 """Each verb, and how it is written."""
+
+_ALONE: dict[str, Callable[[], Verb]] = {
+    "list": List,
+    "clear": Clear,
+    "invalidate": Invalidate,
+    "stats": Stats,
+    "help": Help,
+}
+"""The verbs that may be a whole line."""
+
+_FORMS: dict[str, type[Clear | Invalidate]] = {"clear": Clear, "invalidate": Invalidate}
+"""The verbs that take options."""
 
 _LINE = "[CON] [options] SELECT ..."
 
@@ -190,11 +235,15 @@ def parse_cell(line: str) -> CellRequest:
         >>> request.con, request.target, request.options.ttl
         ('db', 'delays', '1h')
     """
-    values, rest = _take_options(_words(line), Options)
+    typed = list(words_of(line))
+    why = _asks_why(typed)
+    values, rest = take_options(typed[1:] if why else typed, Options)
     words, target = _split_target([word.text for word in rest])
+    if why and target is not None:
+        raise NotebookError(f"why has no result that {target} could hold: leave {target} << out")
     if len(words) > 1:
         raise NotebookError("the first line takes [CON] [NAME <<] and options; the SQL stands below it")
-    return CellRequest(words[0] if words else None, target, _query_options(values))
+    return CellRequest(words[0] if words else None, target, _query_options(values, why=why), why)
 
 
 def is_url(word: str) -> bool:
@@ -222,15 +271,18 @@ def parse_line(line: str, is_connection: Callable[[str], bool] = is_url) -> Line
         >>> parse_line("info ab12"), parse_line("--quiet select info from tables").sql
         (Info(key='ab12'), 'select info from tables')
     """
-    words = list(_words(line))
+    words = list(words_of(line))
     if not words:
         return Help()
-    if verb := _parse_verb(words):
+    why = len(words) > 1 and _asks_why(words)
+    if why:
+        words = words[1:]
+    elif verb := _parse_verb(words):
         return verb
-    values, rest = _take_options(words, Options, leading=True)
+    values, rest = take_options(words, Options, leading=True)
     con = _leading_connection(rest, is_connection)
     if con is not None:
-        values, rest = _take_options(rest[1:], Options, leading=True, values=values)
+        values, rest = take_options(rest[1:], Options, leading=True, values=values)
     if not rest:
         raise NotebookError(
             f"no SQL after the {'options' if con is None else 'connection'}: %cachedsql {_LINE}"
@@ -239,7 +291,7 @@ def parse_line(line: str, is_connection: Callable[[str], bool] = is_url) -> Line
         _check_verb(rest)
     sql = line[rest[0].start :].strip()
     _check_sql(sql)
-    return LineQuery(sql, _query_options(values), con)
+    return LineQuery(sql, _query_options(values, why=why), con, why)
 
 
 def usage_hint(sql: str) -> str:
@@ -253,7 +305,12 @@ def usage_hint(sql: str) -> str:
     return f" (the verb is written: {USAGE[verb]})" if verb in USAGE else ""
 
 
-def _leading_connection(words: list[_Word], is_connection: Callable[[str], bool]) -> str | None:
+def _asks_why(words: list[Word]) -> bool:
+    """Whether the verb `why` stands before a question."""
+    return bool(words) and words[0].text == "why" and not words[0].quoted
+
+
+def _leading_connection(words: list[Word], is_connection: Callable[[str], bool]) -> str | None:
     """The connection's word with which the rest of a line begins, or None; alone it is a table's name."""
     if not words:
         return None
@@ -265,7 +322,7 @@ def _leading_connection(words: list[_Word], is_connection: Callable[[str], bool]
     return first if meant and first.lower() not in _BEGIN_SQL | USAGE.keys() else None
 
 
-def _check_verb(words: list[_Word]) -> None:
+def _check_verb(words: list[Word]) -> None:
     """Refuse a line that begins with a verb, or nearly one, and does not read as it."""
     first = words[0].text.lower()
     if words[0].quoted or first in _BEGIN_SQL:
@@ -281,8 +338,8 @@ def _check_sql(sql: str) -> None:
     """Refuse SQL that ends with an option, or that holds a URL outside of quotes and comments."""
     pieces = list(tokens(sql))
     for piece in pieces:
-        flag = _FLAG.match(piece.text) if piece.is_comment else None
-        if flag and flag[0] in _flags(Options):
+        flag = FLAG.match(piece.text) if piece.is_comment else None
+        if flag and flag[0] in flags_of(Options):
             raise NotebookError(
                 f"options stand before the SQL, where {flag[0]} would be a comment: %cachedsql {_LINE}"
             )
@@ -295,142 +352,42 @@ def _check_sql(sql: str) -> None:
         )
 
 
-class _Word(NamedTuple):
-    text: str
-    start: int
-    quoted: bool
-    open: bool  # a quote in it has no end
-
-
-def _words(line: str) -> Iterator[_Word]:
-    """The words of a line; quotes hold one together, and a lone quote is a letter (passwords have them)."""
-    for match in _WORD.finditer(line):
-        text = _QUOTED.sub(lambda quoted: quoted[1] or quoted[2] or "", match[0])
-        is_open = not {"'", '"'}.isdisjoint(_QUOTED.sub("", match[0]))
-        yield _Word(text, match.start(), text != match[0], is_open)
-
-
-def _parse_verb(words: list[_Word]) -> Verb | None:
+def _parse_verb(words: list[Word]) -> Verb | None:
     """The verb that the whole line reads as, or None."""
     verb, rest = words[0].text, words[1:]
     if verb not in USAGE or words[0].quoted:
         return None
-    if rest and _OPTION.match(rest[0].text):
+    if rest and OPTION.match(rest[0].text):
         return _verb_with_options(verb, rest)
     match [verb, *(word.text for word in rest)]:
-        case ["list"]:
-            return List()
+        case [verb] if verb in _ALONE:
+            return _ALONE[verb]()
         case ["info", key]:
             return Info(key)
-        case ["clear"]:
-            return Clear()
-        case ["stats"]:
-            return Stats()
+        case ["invalidate", key]:
+            return Invalidate(key=key)
         case ["connect", alias, target] if "://" not in alias:
             return Connect(alias, target)
-        case ["help"]:
-            return Help()
     return None
 
 
-def _verb_with_options(verb: str, words: list[_Word]) -> Clear:
-    if verb != "clear":
+def _verb_with_options(verb: str, words: list[Word]) -> Clear | Invalidate:
+    if verb not in _FORMS:
         raise NotebookError(f"{verb} takes no options: {USAGE[verb]}")
-    values, rest = _take_options(words, Clear)
+    form = _FORMS[verb]
+    values, rest = take_options(words, form)
     if rest:
-        raise NotebookError(f"clear takes options only: {USAGE['clear']}")
-    request = Clear(**values)
+        raise NotebookError(f"{verb} takes options only, or a key only: {USAGE[verb]}")
+    request = form(**values)
     if request.all and request.filters:
-        raise NotebookError("clear --all deletes every entry: give --all or filters, not both")
+        raise NotebookError(f"{verb} --all means every entry: give --all or filters, not both")
     return request
 
 
-def _take_options(
-    words: Iterable[_Word],
-    form: type[Options | Clear],
-    *,
-    leading: bool = False,
-    values: Mapping[str, Any] = MappingProxyType({}),
-) -> tuple[dict[str, Any], list[_Word]]:
-    """The options among the words as fields of `form`, and the other words.
-
-    Args:
-        words: the words.
-        form: the dataclass whose fields the options are.
-        leading: whether options end at the first other word.
-        values: options that were given before.
-    """
-    flags = _flags(form)
-    values = dict(values)
-    rest: list[_Word] = []
-    queue = iter(words)
-    for word in queue:
-        if not _OPTION.match(word.text):
-            rest.append(word)
-            if leading:
-                break
-            continue
-        flag, equals, value = word.text.partition("=")
-        if flag not in flags:
-            raise NotebookError(_unknown(flag, flags))
-        _set(values, flags[flag], flag, word._replace(text=value) if equals else None, queue)
-    return values, [*rest, *queue]
-
-
-def _flags(form: type[Options | Clear]) -> dict[str, Field[Any]]:
-    """The fields of `form` by the options as they are typed."""
-    return {"--" + field.name.replace("_", "-"): field for field in fields(form)}
-
-
-def _set(
-    values: dict[str, Any], option: Field[Any], flag: str, word: _Word | None, queue: Iterator[_Word]
-) -> None:
-    """Put one option into `values`, with its value from the word itself or from the next one."""
-    if isinstance(option.default, bool):
-        if word is not None:
-            raise NotebookError(f"{flag} is a switch and takes no value")
-        values[option.name] = True
-        return
-    if word is None:
-        word = next(queue, None)
-        if word is None or (_OPTION.match(word.text) and not word.quoted):
-            raise NotebookError(f"{flag} needs a value: {flag} {option.name.upper()}")
-    if word.open:
-        raise NotebookError(f"{flag}: a quote is not closed")
-    value = word.text
-    if option.name in _TIMES:
-        _check_time(flag, value)
-    if isinstance(option.default, tuple):
-        values[option.name] = (*values.get(option.name, ()), value)
-    elif option.name in values:
-        raise NotebookError(f"{flag} is given twice")
-    else:
-        values[option.name] = value
-
-
-def _check_time(flag: str, value: str) -> None:
-    try:
-        parse_ttl(value)
-    except ConfigError:
-        fault = f'{flag} takes a time: "90s", "5m", "1h", "7d", "2w" or "forever"'
-    else:
-        return
-    raise NotebookError(fault)
-
-
-def _unknown(flag: str, flags: Iterable[str]) -> str:
-    if flag in {"--help", "-h"}:
-        return "%cachedsql help shows the options and the verbs"
-    # The dashes are no likeness, and what follows a flag's own letters is not to be shown.
-    near = nearest(flag.lstrip("-"), [known.lstrip("-") for known in flags])
-    told = flag if _FLAG.fullmatch(flag) else ""
-    return f"unknown option {told}".rstrip() + (
-        f" (did you mean --{near}?)" if near else f" (known: {', '.join(flags)})"
-    )
-
-
-def _query_options(values: dict[str, Any]) -> Options:
+def _query_options(values: dict[str, Any], *, why: bool) -> Options:
     options = Options(**values)
+    if why and options.write:
+        raise NotebookError("why runs nothing: leave --write out")
     if options.params is not None and not options.params.isidentifier():
         raise NotebookError("--params takes the name of a variable that holds a dict of the parameters")
     return options

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, assert_never
 
@@ -27,24 +28,28 @@ from sqlcache_nb.errors import (
     SqlcacheWarning,
 )
 from sqlcache_nb.freshness import parse_ttl
-from sqlcache_nb.guard import Kind, kind_of
+from sqlcache_nb.guard import Kind, examine, kind_of
 from sqlcache_nb.notebook import grammar
-from sqlcache_nb.notebook.binding import bind
+from sqlcache_nb.notebook.awaited import AwaitedLine
+from sqlcache_nb.notebook.binding import Question, bind
 from sqlcache_nb.notebook.connections import Connections, Scope, facts_of, is_held, outside_transactions
-from sqlcache_nb.notebook.display import HELP, entries_table, entry_text, show, stats_text
+from sqlcache_nb.notebook.display import HELP, entries_table, entry_text, show, show_frame, stats_text
 from sqlcache_nb.notebook.faults import Interrupted, is_interrupt, message_of
 from sqlcache_nb.notebook.lexer import tokens
 from sqlcache_nb.notebook.lines import LineHandler
 from sqlcache_nb.notebook.parameters import look_up, look_up_in, scan
+from sqlcache_nb.notebook.statements import split
 from sqlcache_nb.redaction import redact
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
     from sqlcache_nb.cache import QueryCache
+    from sqlcache_nb.request import CacheOptions, PandasCall
 
 Scopes = tuple[Scope, ...]
 
+_BEGIN_BODY = frozenset({"alter", "begin", "create", "declare"})
 _TRANSACTIONS = frozenset({"begin", "commit", "end", "release", "rollback", "savepoint"})
 
 
@@ -92,15 +97,22 @@ class CachedSQLMagics(Magics):
           --tag T        a label to list and clear by
           --params DICT  take :name from the dict in this variable, and from nowhere else
           --quiet        show no line about where the result came from
+          --store-random keep an answer that is left to chance, random() or a sample, too
           --write        let the statement change the database; it is committed, nothing is cached
+
+        Several statements, with ; between, run in their order. Each result is shown; the last one is the
+        cell's value, and the only one that is cached, if none before it writes.
 
         On one line, CON and options stand before the SQL:
           df = %cachedsql CON --ttl 1h SELECT ...
 
         Verbs:
           %cachedsql list | info KEY | stats | help
-          %cachedsql clear [--all | --key K | --name N | --tag T | --older-than AGE | --source S]
+          %cachedsql clear [--all | --key K | --name N | --tag T | --table T | --older-than AGE | --source S]
+          %cachedsql invalidate [--all | --name N | --tag T | --table T | --source S | KEY]
+                                                       keep, and ask again; bare: what this kernel has used
           %cachedsql connect ALIAS URL_OR_VARIABLE     $ENV in a URL is expanded
+          %cachedsql why [CON] [options] SELECT ...    hit, miss, stale or refused, and why; or as %%cachedsql why
 
         Settings: %config CachedSQLMagics.ttl = "1h", %config CachedSQLMagics.quiet = True
         """
@@ -154,6 +166,9 @@ class CachedSQLMagics(Magics):
         if request.target is not None and is_held(request.target, *scopes):
             raise NotebookError(f"{request.target} holds a connection: take another name for the frame")
         con = self._connections.resolve(request.con, *scopes)
+        if request.why:
+            self._explain(sql, con, request.options, scopes)
+            return None
         frame = self._query(sql, con, request.options, scopes, target=request.target)
         if request.target is None:
             return frame
@@ -165,43 +180,80 @@ class CachedSQLMagics(Magics):
         if not isinstance(request, grammar.LineQuery):
             return self._answer_verb(request, scopes)
         con = self._connections.resolve(request.con, *scopes)
+        if request.why:
+            self._explain(request.sql, con, request.options, scopes)
+            return None
         return self._query(request.sql, con, request.options, scopes)
 
     def _query(
         self, sql: str, con: Any, options: grammar.Options, scopes: Scopes, *, target: str | None = None
     ) -> DataFrame | None:
         """The frame that answers the SQL; None after a write."""
-        source, dialect = facts_of(con)
-        kind = kind_of(sql, dialect)
-        if kind is not Kind.QUERY:
-            _check_rows(sql, dialect)
-        _check_kind(kind, options, target)
-        statement = scan(sql, dialect)
-        if options.params is None:
-            values = look_up(statement.names, *scopes)
+        dialect = facts_of(con)[1]
+        statements = _statements(sql, dialect)
+        kinds = [_kind_of(statement, dialect) for statement in statements]
+        for statement, kind in zip(statements, kinds, strict=True):
+            if kind is not Kind.QUERY:
+                _check_rows(statement, dialect)
+        if len(statements) == 1:
+            _check_kind(kinds[0], options, target)
         else:
-            values = look_up_in(options.params, statement.names, *scopes)
-        question = bind(statement, values, con, dialect)
-        cache = self._cache()
-        with _faults_in_words(source, sql, values, options), self._warnings_in_words():
-            if options.write:
-                con = outside_transactions(con, sql, dialect)
-                rows = cache.execute(question.sql, con, question.params)
-                self._show(report.written(rows, source), options)
-                return None
-            result = cache.read(
-                question.sql,
-                con,
-                params=question.params,
-                ttl=options.ttl,
-                refresh=options.refresh,
-                no_store=options.no_store,
-                name=options.name,
-                tag=options.tag or None,
+            _check_kinds(kinds, options, target)
+        steps = [
+            _step(statement, kind, con, dialect, options, scopes)
+            for statement, kind in zip(statements, kinds, strict=True)
+        ]
+        *before, last = steps
+        for number, step in enumerate(before, 1):
+            with _numbered(number, len(steps)):
+                frame = self._run(step, con, options, "of several statements only the last is cached")
+            if frame is not None:
+                show_frame(frame)
+        acted = any(_acts(*each, dialect) for each in zip(statements[:-1], kinds[:-1], strict=True))
+        with _numbered(len(steps), len(steps)):
+            return self._run(
+                last, con, options, "a statement before it may change the answer" if acted else ""
             )
+
+    def _run(self, step: _Step, con: Any, options: grammar.Options, uncached: str) -> DataFrame | None:
+        """The frame that answers one statement; None after a write.
+
+        Args:
+            step: the statement.
+            con: the connection.
+            options: as typed.
+            uncached: why the answer is neither looked up nor kept, or "".
+        """
+        source, dialect = facts_of(con)
+        cache, question, line = self._cache(), step.question, AwaitedLine()
+        with line, _faults_in_words(source, step.sql, step.values, options), self._warnings_in_words():
+            if step.writes:
+                con = outside_transactions(con, step.sql, dialect)
+                written = cache.execute(question.sql, con, question.params)
+                self._show(report.written(written.rows, source, written.invalidated), options)
+                return None
+            is_quiet = self.quiet or options.quiet
+            before = None if is_quiet else lambda known: line.expect(report.awaited(known, now=_now()))
+            policy = grammar.Options(no_store=True) if uncached else options
+            result = cache.ask(*_asked(question, con, policy), before=before)
+            if uncached:
+                result = replace(result, detail=uncached)
             frame: DataFrame = result.frame
-        self._show(report.line(result, now=_now()), options)
+            if not is_quiet:
+                line.say(report.line(result, now=_now()))
         return frame
+
+    def _explain(self, sql: str, con: Any, options: grammar.Options, scopes: Scopes) -> None:
+        """Show how the SQL, of several statements the last, would be answered, and why."""
+        source, dialect = facts_of(con)
+        *before, last = _statements(sql, dialect)
+        if any(_acts(each, _kind_of(each, dialect), dialect) for each in before):
+            show("refused: a statement before the last may change its answer")
+            return
+        step = _step(last, _kind_of(last, dialect), con, dialect, options, scopes)
+        with _faults_in_words(source, last, step.values, options), self._warnings_in_words():
+            told = self._cache().explain(*_asked(step.question, con, options))
+        show(str(told))
 
     def _answer_verb(self, verb: grammar.Verb, scopes: Scopes) -> DataFrame | None:
         match verb:
@@ -213,6 +265,9 @@ class CachedSQLMagics(Magics):
                 show(stats_text(self._cache().stats()))
             case grammar.Clear():
                 show(self._clear(verb))
+            case grammar.Invalidate():
+                used = not (verb.all or verb.filters)
+                show(report.invalidated(self._cache().invalidate(**verb.filters, used=used)))
             case grammar.Connect(alias, target):
                 con = self._connections.connect(alias, target, *scopes)
                 show(f"{alias}: {facts_of(con)[0]}")
@@ -252,6 +307,91 @@ class CachedSQLMagics(Magics):
             # Of a driver's own connection, too, the line of provenance says enough.
             warnings.filterwarnings("ignore", "pandas only supports SQLAlchemy", UserWarning)
             yield
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """One statement of a cell, with its values, ready to be run."""
+
+    sql: str
+    values: Mapping[str, object]
+    question: Question
+    writes: bool
+
+
+def _statements(sql: str, dialect: str) -> tuple[str, ...]:
+    """What was typed, cut into statements."""
+    return (split(sql, dialect) if ";" in sql else ()) or (sql,)
+
+
+def _kind_of(sql: str, dialect: str) -> Kind:
+    """What one statement does: the parser takes a trigger or a block for several."""
+    kind = kind_of(sql, dialect)
+    words = (token.text.lower() for token in tokens(sql, dialect) if token.kind == "word")
+    return Kind.WRITE if kind is Kind.SEVERAL and next(words, "") in _BEGIN_BODY else kind
+
+
+def _acts(sql: str, kind: Kind, dialect: str) -> bool:
+    """Whether a statement may change what the next one answers: `select set_config(...)` does, too."""
+    return kind is Kind.WRITE or (kind is Kind.QUERY and bool(examine(sql, dialect).refusal))
+
+
+def _step(sql: str, kind: Kind, con: Any, dialect: str, options: grammar.Options, scopes: Scopes) -> _Step:
+    statement = scan(sql, dialect)
+    if options.params is None:
+        values = look_up(statement.names, *scopes)
+    else:
+        values = look_up_in(options.params, statement.names, *scopes)
+    writes = options.write and kind not in {Kind.QUERY, Kind.INFO}
+    return _Step(sql, values, bind(statement, values, con, dialect), writes)
+
+
+def _asked(question: Question, con: Any, options: grammar.Options) -> tuple[PandasCall, Any, CacheOptions]:
+    """What the cache gets."""
+    from sqlcache_nb.request import CacheOptions, PandasCall  # they load pandas
+
+    return (
+        PandasCall(question.sql, params=question.params),
+        con,
+        CacheOptions(
+            ttl=options.ttl,
+            refresh=options.refresh,
+            no_store=options.no_store,
+            name=options.name,
+            tag=options.tag or None,
+            store_random=options.store_random,
+        ),
+    )
+
+
+def _check_kinds(kinds: list[Kind], options: grammar.Options, target: str | None) -> None:
+    """Refuse several statements of which one would change data unasked, or lose a result."""
+    for number, kind in enumerate(kinds, 1):
+        if kind in {Kind.SEVERAL, Kind.UNKNOWN}:
+            raise NotebookError(
+                f"statement {number} of {len(kinds)} cannot be understood: "
+                "give it a cell of its own, so that no result is lost"
+            )
+        if kind is Kind.WRITE and not options.write:
+            raise NotebookError(
+                f"statement {number} of {len(kinds)} changes the database: "
+                "add --write to run and commit each by itself"
+            )
+    # The last one decides whether there is a frame; among the others any may write.
+    _check_kind(Kind.WRITE if Kind.WRITE in kinds else kinds[-1], options, None)
+    if kinds[-1] is Kind.WRITE:
+        _check_kind(kinds[-1], options, target)
+
+
+@contextmanager
+def _numbered(number: int, count: int) -> Iterator[None]:
+    """Say of several statements which one failed."""
+    try:
+        yield
+    except NotebookError as fault:
+        if count == 1:
+            raise
+        raise NotebookError(f"statement {number} of {count}: {fault}") from None
 
 
 def _check_kind(kind: Kind, options: grammar.Options, target: str | None) -> None:

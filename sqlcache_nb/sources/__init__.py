@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlcache_nb.errors import NotCacheable
 from sqlcache_nb.redaction import redact
+from sqlcache_nb.sources import raw
 from sqlcache_nb.sources.base import Source
 from sqlcache_nb.sources.sqlite import SqliteSource
 
@@ -42,21 +43,23 @@ def source_of(con: Any, sql: object = None, *, vouched: bool = False) -> Source:
     if isinstance(con, Engine):
         return EngineSource(con, vouched=vouched)
     if isinstance(con, Connection):
-        return ConnectionSource(con, con.in_transaction())
+        return ConnectionSource(con, con.in_transaction(), vouched=vouched)
     if isinstance(con, Session):
-        return SessionSource(con, sql)
-    return _driver_source(con)
+        return SessionSource(con, sql, vouched=vouched)
+    return _driver_source(con, vouched=vouched)
 
 
-def _driver_source(con: Any) -> Source:
+def _driver_source(con: Any, *, vouched: bool) -> Source:
     adbc: Any = sys.modules.get("adbc_driver_manager.dbapi")  # who has such a connection has loaded it
     if adbc is not None and isinstance(con, adbc.Connection):
-        from sqlcache_nb.sources.adbc import AdbcSource
+        from sqlcache_nb.sources.adbc import adbc_source
 
         try:
-            return AdbcSource(con)
+            return adbc_source(con, vouched=vouched)
         except adbc.Error as fault:  # closed: pandas will meet it, too
             return Source(con, "ADBC", f"the connection does not answer: {type(fault).__name__}")
+    if known := raw.is_known(con):
+        return raw.RawSource(con, known, vouched=vouched)
     driver = type(con).__module__.partition(".")[0]
     driver = "a class of your own" if driver == "__main__" else driver.removeprefix("_")
     return Source(con, driver, f"a raw connection of {driver} is not cached; an Engine is")

@@ -1,8 +1,8 @@
-"""ADBC connections: SQLite's are identified, those of servers not yet."""
+"""ADBC connections: SQLite's are identified by their file, those of servers by what their session says."""
 
 from __future__ import annotations
 
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -12,29 +12,102 @@ from sqlcache_nb.schema import Schema
 from sqlcache_nb.sources import sqlite
 from sqlcache_nb.sources.base import Source
 from sqlcache_nb.sources.files import is_open, sqlite_schema_cookie
+from sqlcache_nb.sources.fingerprints import Fingerprint
+from sqlcache_nb.sources.sessions import CannotAsk, LiveSession, State
 
 _first_tokens: WeakKeyDictionary[Any, str | None] = WeakKeyDictionary()
 
 
-class AdbcSource(Source):
-    """An ADBC connection, which takes strings only."""
+def adbc_source(con: Any, *, vouched: bool = False) -> Source:
+    """The source behind an ADBC connection, which takes strings only.
 
-    def __init__(self, con: Any) -> None:
-        vendor = str(con.adbc_get_info().get("vendor_name", "ADBC"))
+    Args:
+        con: the connection.
+        vouched: whether the caller says, by a source_name, which database answers.
+    """
+    vendor = str(con.adbc_get_info().get("vendor_name", "ADBC"))
+    return AdbcSource(con) if vendor.lower() == "sqlite" else AdbcServerSource(con, vendor, vouched=vouched)
+
+
+class AdbcServerSource(Source):
+    """An ADBC connection to a server."""
+
+    def __init__(self, con: Any, vendor: str, *, vouched: bool) -> None:
         super().__init__(con, vendor)
         self.dialect_name = vendor.lower()
-        if self.dialect_name == "sqlite":
-            path = {row[1]: row[2] for row in self._execute("PRAGMA database_list")}.get("main", "")
-            self._label = path.replace("\\", "/").rpartition("/")[2] or "sqlite in memory"
+        self._vouched = vouched
+        self._session: AdbcSession | None = None
+        self._fingerprint: Fingerprint | None = None
+
+    @property
+    def label(self) -> str:
+        if self._fingerprint is None:
+            with suppress(NotCacheable):  # what is asked of it next will say why
+                self._fingerprint = AdbcSession(self.con, self.dialect_name).look()
+        return self._identity(self._fingerprint).label if self._fingerprint else self._label
 
     def identify(self) -> SourceIdentity:
-        if self.dialect_name != "sqlite":
-            raise NotCacheable("an ADBC connection to a server has a session of its own; an Engine is cached")
-        path = sqlite.check_session(self._execute)
-        identity = file_identity("sqlite", "adbc", path)
-        if not is_open(path):
+        try:
+            session = AdbcSession(self.con, self.dialect_name)
+            fingerprint = session.look()
+        except CannotAsk:
+            if self._vouched:
+                return SourceIdentity(self.dialect_name, "adbc", options={"session": "vouched for"})
+            raise
+        session.check_alone()
+        self._session, self._fingerprint = session, fingerprint
+        return fingerprint.identify(self._identity(fingerprint), elsewhere=not self._vouched, set_up=True)
+
+    def _identity(self, fingerprint: Fingerprint) -> SourceIdentity:
+        return SourceIdentity(self.dialect_name, "adbc", user=fingerprint.user, database=fingerprint.database)
+
+    def confirm(self, *, volatile: bool) -> None:
+        if self._session is not None and self._fingerprint is not None:
+            self._session.confirm(self._fingerprint, volatile=volatile)
+
+
+class AdbcSession(LiveSession):
+    """A live session behind an ADBC connection."""
+
+    def _state(self) -> State:
+        with suppress(Exception):  # drivers before 1.4 do not tell, nor does a closed connection
+            told = self.raw.adbc_connection.get_option("adbc.postgresql.transaction_status")
+            return _STATES.get(told, State.UNKNOWN)
+        try:
+            self._run("SAVEPOINT sqlcache_nb")
+            self._run("RELEASE SAVEPOINT sqlcache_nb")
+        except Exception as fault:  # noqa: BLE001  # a driver's own, that tells what it is by its code
+            return _STATES.get(str(getattr(fault, "sqlstate", "")), State.UNKNOWN)
+        return State.IN_TRANSACTION
+
+
+_STATES = {
+    "idle": State.IDLE,
+    "intrans": State.IN_TRANSACTION,
+    "inerror": State.FAILED,
+    "25P01": State.IDLE,  # https://www.postgresql.org/docs/current/errcodes-appendix.html
+    "25P02": State.FAILED,
+}
+
+
+class AdbcSource(Source):
+    """An ADBC connection to a SQLite file."""
+
+    dialect_name = "sqlite"
+
+    def __init__(self, con: Any) -> None:
+        super().__init__(con, "sqlite")
+        path = {row[1]: row[2] for row in self._execute("PRAGMA database_list")}.get("main", "")
+        self._label = path.replace("\\", "/").rpartition("/")[2] or "sqlite in memory"
+
+    def identify(self) -> SourceIdentity:
+        path, attached = sqlite.check_session(self._execute)
+        identity = file_identity("sqlite", "adbc", path, attached)
+        if not all(map(is_open, (path, *attached.values()))):
             raise NotCacheable("the file was replaced while the connection was open")
         if self.con.adbc_connection.get_option("adbc.connection.autocommit") != "true":
+            if attached:
+                raise NotCacheable("a transaction over several files may hold an old snapshot of one of them")
             self._check_snapshot(path, self.token(identity))
         return identity
 
@@ -55,6 +128,9 @@ class AdbcSource(Source):
 
     def schema(self) -> Schema | None:
         return sqlite.schema(self._execute)
+
+    def zone(self) -> str | None:
+        return sqlite.ZONE
 
     def _execute(self, sql: str) -> list[Any]:
         try:

@@ -97,9 +97,34 @@ class Source:
         """
         return None
 
+    def zone(self) -> str | None:
+        """The time zone in which the session's `current_date` is meant, by its IANA name; None if not known."""
+        return None
+
+    def hold(self) -> None:
+        """Hold on to the session that is about to answer, where it must be asked once more afterwards.
+
+        Raises:
+            NotCacheable: there is none.
+        """
+
+    def confirm(self, *, volatile: bool) -> None:
+        """Refuse an answer that the session gave to nobody but itself; asked after it was read.
+
+        Args:
+            volatile: whether the statement asks for the time.
+
+        Raises:
+            NotCacheable: the answer is the session's own.
+        """
+
     def written(self) -> int | None:
         """Rows that the session has written so far, committed or not; None where it does not tell."""
         return None
+
+    def places(self) -> tuple[str, ...]:
+        """Where a write through the connection lands, as `SourceIdentity.places` words it; () where unknown."""
+        return ()
 
     def execution_options(self) -> dict[str, object]:
         """Options of the connection that may change what a statement means."""

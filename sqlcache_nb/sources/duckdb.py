@@ -14,7 +14,9 @@ from sqlcache_nb.schema import Schema
 from sqlcache_nb.sources.base import Execute
 from sqlcache_nb.sources.files import is_open
 
-_FILES = "SELECT database_name, path FROM duckdb_databases() WHERE NOT internal"
+FILES = "SELECT database_name, path, type FROM duckdb_databases() WHERE NOT internal"
+"""Asks a session for the names, paths and types of its databases."""
+
 _NAMES = """
 SELECT current_database(), current_schema(),
        (SELECT count(*) FROM duckdb_tables() WHERE temporary)
@@ -34,8 +36,8 @@ _HARMLESS = frozenset(
 )
 
 
-def identify_session(execute: Execute) -> tuple[str | None, dict[str, object]]:
-    """The file behind a session, and what of its settings changes rows.
+def identify_session(execute: Execute) -> tuple[str | None, dict[str, Any]]:
+    """The file behind a session, those attached to it, and what of its settings changes rows.
 
     Args:
         execute: runs a statement on the connection.
@@ -43,10 +45,14 @@ def identify_session(execute: Execute) -> tuple[str | None, dict[str, object]]:
     Raises:
         NotCacheable: the session carries something that the file does not tell.
     """
-    databases = {str(name): path for name, path in execute(_FILES)}
-    if len(databases) > 1:
-        raise NotCacheable(f"the connection has attached databases ({', '.join(sorted(databases))})")
+    found = [(str(name), path or "", kind) for name, path, kind in execute(FILES)]
     ((database, schema, temporary),) = execute(_NAMES)
+    if odd := sorted(
+        name for name, path, kind in found if len(found) > 1 and not (path and kind == "duckdb")
+    ):
+        raise NotCacheable(
+            f"the connection has attached databases that are no DuckDB files ({', '.join(odd)})"
+        )
     if temporary:
         raise NotCacheable("the connection has temporary tables, which only it can see")
     changed = {
@@ -56,10 +62,21 @@ def identify_session(execute: Execute) -> tuple[str | None, dict[str, object]]:
     }
     if schema != "main":
         changed["schema"] = schema
-    path = databases.get(database)
-    if path and not is_open(path):
+    paths = {name: path for name, path, _ in sorted(found)}
+    if not all(is_open(path) for path in paths.values() if path):
         raise NotCacheable("the file was replaced while the connection was open")
-    return path, options_of(changed)
+    # With others beside it, a file's own name may stand in a statement, too.
+    attached = {"attached": paths, "current": database} if len(paths) > 1 else {}
+    return paths.get(database), {**options_of(changed), **attached}
+
+
+def zone(execute: Execute) -> str | None:
+    """The time zone in which the session's `current_date` is meant.
+
+    Args:
+        execute: runs a statement on the connection.
+    """
+    return next((str(value) for name, value in execute(_SETTINGS) if name == "TimeZone"), None)
 
 
 def options_of(changed: Mapping[str, str]) -> dict[str, object]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Callable, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from functools import cached_property, lru_cache
 from typing import Any
@@ -26,6 +27,8 @@ from sqlcache_nb.identity import (
 from sqlcache_nb.schema import Schema
 from sqlcache_nb.sources import duckdb, pools, servers, sqlite
 from sqlcache_nb.sources.base import Source
+from sqlcache_nb.sources.fingerprints import Fingerprint
+from sqlcache_nb.sources.sessions import PROBES, CannotAsk, CannotConnect, LiveSession
 
 
 class EngineSource(Source):
@@ -38,10 +41,13 @@ class EngineSource(Source):
 
     def __init__(self, engine: Engine, *, vouched: bool = False) -> None:
         self.con = engine
+        self._own_con: Any = engine
         _take_dialect(self, engine.dialect)
         self._engine = engine
         self._vouched = vouched
         self._held: Connection | None = None
+        self._session: LiveSession | None = None
+        self._fingerprint: Fingerprint | None = None
 
     @cached_property
     def label(self) -> str:
@@ -54,28 +60,118 @@ class EngineSource(Source):
         arguments = pools.connect_args(engine)
         is_plain = arguments is not None and not pools.sets_up_sessions(engine)
         if self.dialect_name not in FILE_DIALECTS:
+            identity = from_connect_args(engine.url, *(arguments or ((), {})))
+            return self._identify_server(identity, is_plain=is_plain)
+        new = None
+        if is_plain and arguments is not None and not pools.has_idle_connections(engine):
+            new = _identify_new_session(engine.url, *arguments)
+        return new or _identify_file_session(self._borrowed())
+
+    def _identify_server(self, identity: SourceIdentity, *, is_plain: bool) -> SourceIdentity:
+        """The identity of a server's database: asked itself where the URL does not tell all.
+
+        Args:
+            identity: what the URL says.
+            is_plain: whether nobody's code opens or sets up the engine's connections.
+
+        Raises:
+            NotCacheable: it cannot be told for sure.
+        """
+        engine = self._engine
+        is_touched = servers.is_touched(engine)
+        if self.dialect_name not in PROBES:
             if not is_plain and not self._vouched:
                 raise NotCacheable(
                     "code of yours opens or sets up the engine's connections, and may lead anywhere; "
                     "source_name= vouches for it"
                 )
-            servers.check_sessions(engine)
-            return from_connect_args(engine.url, *(arguments or ((), {})))
-        identity = None
-        if is_plain and arguments is not None and not pools.has_idle_connections(engine):
-            identity = _identify_new_session(engine.url, *arguments)
-        return identity or _identify_file_session(self._borrowed())
+            if is_touched:
+                raise NotCacheable(
+                    "a session of the engine was changed (SET, a role, a temporary table), and the URL does "
+                    "not tell; engine.dispose() makes new ones"
+                )
+            return identity
+        elsewhere = not self._vouched and (not is_plain or servers.is_local(identity))
+        if is_plain and not is_touched and not elsewhere:
+            return identity
+        if is_touched or pools.sets_up_each_use(engine):
+            self._fingerprint = self._look()
+        else:
+            self._fingerprint = servers.remembered(engine) or self._look_once()
+        return self._fingerprint.identify(identity, elsewhere=elsewhere, set_up=is_touched or not is_plain)
+
+    def _look_once(self) -> Fingerprint:
+        """What a session says that is like all others of the engine, to be remembered."""
+        try:
+            fingerprint = self._look()
+        except CannotConnect:
+            if known := servers.remembered(self._engine, unreachable=True):
+                return known
+            raise
+        if self._session is not None and not fingerprint.doubt:
+            servers.remember(self._engine, fingerprint, self._session.raw)
+        return fingerprint
+
+    def _look(self) -> Fingerprint:
+        """What a session says; one that was cut off in the pool gives way to another, as with pool_pre_ping."""
+        for _ in range(1 + pools.idle_connections(self._engine)):
+            connection = self._borrowed()
+            session = _live(connection)
+            try:
+                if not connection.in_transaction():
+                    connection.begin()  # whose listeners may set up more
+                fingerprint = session.look()
+            except (NotCacheable, SQLAlchemyError) as fault:
+                is_cut_off = not servers.is_quiet(session.raw)
+                if is_cut_off:
+                    connection.invalidate()
+                self._give_back()
+                if is_cut_off:
+                    continue
+                if isinstance(fault, NotCacheable):
+                    raise
+                raise CannotAsk(f"the session cannot be asked ({type(fault).__name__})") from fault
+            self._session = session
+            return fingerprint
+        raise CannotConnect("the database cannot be reached")
+
+    def hold(self) -> None:
+        known = self._fingerprint
+        if known is not None and self._session is None and self._look().options != known.options:
+            servers.forget(self._engine)
+            raise NotCacheable("the engine's connections lead to several databases or sessions")
+
+    def confirm(self, *, volatile: bool) -> None:
+        if self._fingerprint is None or self._session is None:
+            return
+        try:
+            # Its transaction is no older than this question.
+            self._session.confirm(self._fingerprint, volatile=False)
+        except NotCacheable:
+            servers.forget(self._engine)
+            raise
 
     def schema(self) -> Schema | None:
         return _schema(self._borrowed()) if self.dialect_name in FILE_DIALECTS else None
+
+    def places(self) -> tuple[str, ...]:
+        return places_of(self._engine)
+
+    def zone(self) -> str | None:
+        return _zone(self._borrowed()) if self.dialect_name in FILE_DIALECTS else None
 
     def execution_options(self) -> dict[str, object]:
         return dict(self._engine.get_execution_options())
 
     def close(self) -> None:
+        self._give_back()
+
+    def _give_back(self) -> None:
+        """Let pandas open a connection of its own again."""
         if self._held is not None:
             self._held.close()
-        self._held = None
+            self.con = self._own_con
+        self._held = self._session = None
 
     def _borrowed(self) -> Connection:
         """One connection for the whole question: the next of the pool may carry something else."""
@@ -83,7 +179,7 @@ class EngineSource(Source):
             try:
                 self._held = self._engine.connect()
             except SQLAlchemyError as fault:  # pandas will meet it, too
-                raise NotCacheable("the database cannot be reached") from fault
+                raise CannotConnect("the database cannot be reached") from fault
             self._lend(self._held)
         return self._held
 
@@ -104,14 +200,16 @@ class UrlSource(EngineSource):
             super().__init__(_engine_of(url, working_directory()), vouched=vouched)
         except (SQLAlchemyError, ImportError, TypeError, ValueError) as fault:
             raise NotCacheable("the URL is not one that SQLAlchemy can open") from fault
-        self.con = url
+        self.con = self._own_con = url
 
     def close(self) -> None:
         super().close()
         self._engine.dispose()
 
     def _lend(self, connection: Connection) -> None:
-        """A session of pandas' own engine is as new as the one that was asked."""
+        """A session of pandas' own engine to a file is as new as the one that was asked."""
+        if self.dialect_name not in FILE_DIALECTS:
+            super()._lend(connection)
 
 
 @lru_cache(maxsize=16)
@@ -130,9 +228,12 @@ class ConnectionSource(Source):
 
     con: Connection
 
-    def __init__(self, connection: Connection, in_transaction: bool) -> None:
+    def __init__(self, connection: Connection, in_transaction: bool, *, vouched: bool = False) -> None:
         self.con = connection
         self._in_transaction = in_transaction
+        self._vouched = vouched
+        self._session: LiveSession | None = None
+        self._fingerprint: Fingerprint | None = None
         _take_dialect(self, connection.dialect)
 
     @cached_property
@@ -140,20 +241,52 @@ class ConnectionSource(Source):
         return label_of(self.con.engine)
 
     def identify(self) -> SourceIdentity:
-        if self.dialect_name not in FILE_DIALECTS:
-            raise NotCacheable("an open connection to a server has a session of its own; an Engine is cached")
         pools.check_dialect(self.con.dialect)
         pools.check_listeners(self.con)
+        if self.dialect_name not in FILE_DIALECTS:
+            return self._identify_server()
         if self._in_transaction and self.dialect_name == "duckdb":  # SQLite itself is asked
             raise NotCacheable("the connection is in a transaction, whose rows only it can see")
         return _identify_file_session(self.con)
 
+    def _identify_server(self) -> SourceIdentity:
+        """The identity of a server's database together with what this session says.
+
+        Raises:
+            NotCacheable: the session has rows of its own, an old snapshot, or cannot be asked.
+        """
+        engine = self.con.engine
+        arguments = pools.connect_args(engine)
+        identity = from_connect_args(engine.url, *(arguments or ((), {})))
+        try:
+            session = _live(self.con)
+            fingerprint = session.look()
+        except CannotAsk:
+            if self._vouched:
+                return replace(identity, options={**identity.options, "session": "vouched for"})
+            raise
+        session.check_alone()
+        self._session, self._fingerprint = session, fingerprint
+        is_plain = arguments is not None and not pools.sets_up_sessions(engine)
+        elsewhere = not self._vouched and (not is_plain or servers.is_local(identity))
+        return fingerprint.identify(identity, elsewhere=elsewhere, set_up=True)
+
+    def confirm(self, *, volatile: bool) -> None:
+        if self._session is not None and self._fingerprint is not None:
+            self._session.confirm(self._fingerprint, volatile=volatile)
+
     def schema(self) -> Schema | None:
-        return _schema(self.con)
+        return _schema(self.con) if self.dialect_name in FILE_DIALECTS else None
+
+    def zone(self) -> str | None:
+        return _zone(self.con)
 
     def written(self) -> int | None:
         raw = self.con.connection.driver_connection
         return raw.total_changes if isinstance(raw, sqlite3.Connection) else None
+
+    def places(self) -> tuple[str, ...]:
+        return places_of(self.con)
 
     def execution_options(self) -> dict[str, object]:
         return dict(self.con.get_execution_options())
@@ -166,13 +299,14 @@ class SessionSource(Source):
         UnsupportedSource: it has `do_orm_execute` listeners.
     """
 
-    def __init__(self, session: Session, sql: object) -> None:
+    def __init__(self, session: Session, sql: object, *, vouched: bool = False) -> None:
         if list(session.dispatch.do_orm_execute):
             raise UnsupportedSource(
                 "this Session has do_orm_execute listeners, whose filters would be lost: "
                 "read from its engine if the unfiltered rows are what you want"
             )
         self._session = session
+        self._vouched = vouched
         self._bind_arguments = _bind_arguments(sql)
         self._bind = session.get_bind(**self._bind_arguments)
         _take_dialect(self, self._bind.dialect)
@@ -188,7 +322,7 @@ class SessionSource(Source):
         if self._session.autoflush:
             self._session.flush()
         connection = self._session.connection(bind_arguments=self._bind_arguments)
-        self._source = ConnectionSource(connection, in_transaction)
+        self._source = ConnectionSource(connection, in_transaction, vouched=self._vouched)
         self.con = connection
 
     def identify(self) -> SourceIdentity:
@@ -197,41 +331,88 @@ class SessionSource(Source):
             raise NotCacheable("the session has changes of its own, which only it can see")
         return identity
 
+    def confirm(self, *, volatile: bool) -> None:
+        self._source.confirm(volatile=volatile)
+
     def schema(self) -> Schema | None:
         return self._source.schema()
 
+    def zone(self) -> str | None:
+        return self._source.zone()
+
     def written(self) -> int | None:
         return self._source.written()
+
+    def places(self) -> tuple[str, ...]:
+        return self._source.places()
 
     def execution_options(self) -> dict[str, object]:
         return self._source.execution_options()
 
 
-def execute(con: Engine | str, sql: object, params: Any = None) -> int:
+def execute(
+    con: object, sql: object, params: Any, then: Callable[[str, str, tuple[str, ...]], int]
+) -> tuple[int, int]:
     """Run a write once, in a transaction of its own that is committed.
 
     Args:
         con: an Engine or a URL.
         sql: a string for the driver as it stands, or a statement of SQLAlchemy.
         params: as pandas takes them.
+        then: is called after the commit with what the driver got, the dialect's name, and where it was
+            written (`SourceIdentity.places`); after a commit that failed, too, since it may have been
+            carried out all the same.
 
     Returns:
-        The number of rows touched, -1 where the driver does not tell.
+        The number of rows touched, -1 where the driver does not tell, and what `then` gives.
+
+    Raises:
+        UnsupportedSource: a connection, whose transactions are its owner's.
     """
+    if not isinstance(con, str | Engine):
+        raise UnsupportedSource(
+            "a write needs an Engine or a URL: a connection's transactions are its owner's"
+        )
     engine = create_engine(con) if isinstance(con, str) else con
+    rows, then_given = -1, 0
+    ran: tuple[str, str, tuple[str, ...]] | None = None
     try:
         with engine.begin() as connection:
             run: Any = connection.exec_driver_sql if isinstance(sql, str) else connection.execute
             result = run(sql, params)
-            if not result.returns_rows:
-                return int(result.rowcount)
-            # SQLite counts the rows of a RETURNING only as they are read; DuckDB's answer is the count.
-            is_count = connection.dialect.name == "duckdb" and list(result.keys()) == ["Count"]
-            rows = result.fetchall()
-            return sum(int(row[0]) for row in rows) if is_count else len(rows)
+            rows = _rows_touched(result)
+            ran = result.context.statement or "", connection.dialect.name, places_of(connection)
     finally:
         if engine is not con:
             engine.dispose()
+        if ran is not None:
+            then_given = then(*ran)
+    return rows, then_given
+
+
+def _rows_touched(result: Any) -> int:
+    if not result.returns_rows:
+        return int(result.rowcount)
+    # SQLite counts the rows of a RETURNING only as they are read; DuckDB's answer is the count.
+    is_count = result.context.dialect.name == "duckdb" and list(result.keys()) == ["Count"]
+    rows = result.fetchall()
+    return sum(int(row[0]) for row in rows) if is_count else len(rows)
+
+
+def places_of(con: Engine | Connection) -> tuple[str, ...]:
+    """Where a connection writes, as `SourceIdentity.places` words it; () where nothing can be stored of it.
+
+    A session of SQLite or DuckDB names all files that it has open.
+    """
+    if isinstance(con, Connection) and con.dialect.name in FILE_DIALECTS:
+        asked = sqlite.FILES if con.dialect.name == "sqlite" else duckdb.FILES
+        with suppress(Exception):  # of a driver that is optional; no fault of what was written
+            return tuple(os.path.realpath(path) for _, path, *_ in _executor(con)(asked) if path)
+    engine = con.engine
+    try:
+        return from_connect_args(engine.url, *(pools.connect_args(engine) or ((), {}))).places
+    except NotCacheable:
+        return ()
 
 
 def _bind_arguments(sql: object) -> dict[str, Any]:
@@ -284,6 +465,19 @@ def _identify_file_session(connection: Connection) -> SourceIdentity:
     return file_identity("duckdb", driver, path, **settings)
 
 
+def _live(connection: Connection) -> LiveSession:
+    """The live session of a server behind a Connection.
+
+    Raises:
+        NotCacheable: the connection is closed, or cannot be asked.
+    """
+    try:
+        raw = connection.connection.driver_connection
+    except SQLAlchemyError as fault:  # closed: pandas will meet it, too
+        raise NotCacheable("the connection is closed") from fault
+    return LiveSession(raw, connection.dialect.name)
+
+
 def _schema(connection: Connection) -> Schema:
     """What the names in the file of a live session of SQLite or DuckDB stand for."""
     module: Any = sqlite if connection.dialect.name == "sqlite" else duckdb
@@ -294,6 +488,13 @@ def _schema(connection: Connection) -> Schema:
     # What SQLAlchemy adds to a session of SQLite, and anybody may replace there.
     replaceable = {"regexp": ""} if connection.dialect.name == "sqlite" else {}
     return replace(schema, definitions={**schema.definitions, **replaceable})
+
+
+def _zone(connection: Connection) -> str | None:
+    """The time zone in which a live session means `current_date`, None where that is not known."""
+    if connection.dialect.name == "sqlite":
+        return sqlite.ZONE
+    return duckdb.zone(_executor(connection)) if connection.dialect.name == "duckdb" else None
 
 
 def _take_dialect(source: Source, dialect: Dialect) -> None:

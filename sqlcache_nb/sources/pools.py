@@ -79,15 +79,24 @@ def _cell(function: Any, name: str) -> Any:
 
 def sets_up_sessions(engine: Engine) -> bool:
     """Whether listeners of somebody's own may change what a new session is."""
-    places = (
-        (engine.pool.dispatch, ("connect", "first_connect", "checkout")),
-        (engine.dialect.dispatch, ("do_connect",)),
-        (engine.dispatch, ("engine_connect", "begin")),
+    new = _has_foreign(
+        engine, (engine.pool.dispatch, "connect first_connect"), (engine.dialect.dispatch, "do_connect")
     )
+    return new or sets_up_each_use(engine)
+
+
+def sets_up_each_use(engine: Engine) -> bool:
+    """Whether listeners of somebody's own may change a session each time that it is used."""
+    return _has_foreign(
+        engine, (engine.pool.dispatch, "checkout checkin reset"), (engine.dispatch, "engine_connect begin")
+    )
+
+
+def _has_foreign(engine: Engine, *places: tuple[Any, str]) -> bool:
     return any(
         _is_foreign(listener, engine.dialect)
         for dispatch, events in places
-        for event in events
+        for event in events.split()
         for listener in getattr(dispatch, event)
     )
 
@@ -96,11 +105,15 @@ def _is_foreign(listener: Any, dialect: Dialect) -> bool:
     if getattr(listener, "__qualname__", "").startswith("only_once."):
         listener = _cell(listener, "fn") or listener
     home = str(getattr(listener, "__module__", "")).partition(".")[0]
-    return home not in {"sqlalchemy", type(dialect).__module__.partition(".")[0]}
+    return home not in {"sqlalchemy", __name__.partition(".")[0], type(dialect).__module__.partition(".")[0]}
+
+
+def idle_connections(engine: Engine) -> int:
+    """How many connections wait in the pool at most."""
+    pool = engine.pool
+    return pool.checkedin() if isinstance(pool, QueuePool) else int(not isinstance(pool, NullPool))
 
 
 def has_idle_connections(engine: Engine) -> bool:
     """Whether the next connection may be one that somebody has used: such a session may carry anything."""
-    if isinstance(engine.pool, QueuePool):
-        return engine.pool.checkedin() > 0
-    return not isinstance(engine.pool, NullPool)
+    return idle_connections(engine) > 0

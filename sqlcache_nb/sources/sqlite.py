@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import warnings
 from collections.abc import Set as AbstractSet
@@ -15,8 +16,14 @@ from sqlcache_nb.schema import Schema
 from sqlcache_nb.sources import files
 from sqlcache_nb.sources.base import Execute, Source
 
+FILES = "SELECT name, file FROM pragma_database_list"
+"""Asks a session for the names and paths of its databases."""
+
 _MARK = "sqlcache_nb_seen"
 """A function of ours on connections that were looked at once; it gives the file that was open then."""
+
+ZONE = "UTC"
+"""The time zone of SQLite's `current_date` and `date('now')`."""
 
 _CONVERTS = "values are converted"
 _PROBE = "SQLCACHE_NB_PROBE"
@@ -55,8 +62,16 @@ class SqliteSource(Source):
     def identify(self) -> SourceIdentity:
         return identify(self.con)
 
+    def zone(self) -> str | None:
+        return ZONE
+
     def written(self) -> int | None:
         return self.con.total_changes
+
+    def places(self) -> tuple[str, ...]:
+        cursor = self.con.cursor()
+        cursor.row_factory = None
+        return tuple(os.path.realpath(path) for _, path in cursor.execute(FILES) if path)
 
     def schema(self) -> Schema | None:
         try:
@@ -74,7 +89,7 @@ def identify(con: sqlite3.Connection, driver: str = "sqlite3") -> SourceIdentity
 
     Raises:
         NotCacheable: it is in a transaction or being read from, or carries what has no identity:
-            temporary tables, attached databases, functions or factories of its own.
+            temporary tables, attached databases in memory, functions or factories of its own.
     """
     if type(con) is not sqlite3.Connection:
         raise NotCacheable("the connection is of a class of your own, whose code has no identity")
@@ -83,10 +98,12 @@ def identify(con: sqlite3.Connection, driver: str = "sqlite3") -> SourceIdentity
     try:
         if con.in_transaction:
             raise NotCacheable("the connection is in a transaction, whose rows only it can see")
-        path = check_session(con.execute)
+        path, attached = check_session(con.execute)
         _check_code(con.execute, _OF_SQLALCHEMY if driver == "pysqlite" else frozenset())
         _check_file(con, path)
-        return file_identity("sqlite", driver, path)
+        for name, other in attached.items():
+            _check_attached(con.execute, name, other)
+        return file_identity("sqlite", driver, path, attached)
     except (sqlite3.Error, OSError) as fault:  # closed, deleted, of another thread: pandas will meet it, too
         raise NotCacheable(f"the connection does not answer: {type(fault).__name__}") from fault
 
@@ -125,8 +142,8 @@ def label_of(con: sqlite3.Connection) -> str:
     return Path(*paths).name or "sqlite in memory"
 
 
-def check_session(execute: Execute) -> str:
-    """The file behind a session that carries nothing of its own.
+def check_session(execute: Execute) -> tuple[str, dict[str, str]]:
+    """The file behind a session that carries nothing of its own, and those that are attached, by their names.
 
     Args:
         execute: runs a statement on the connection.
@@ -140,9 +157,9 @@ def check_session(execute: Execute) -> str:
         raise NotCacheable("the connection has temporary tables, which only it can see")
     if [tuple(row) for row in execute(_SETTINGS)] != [_PLAIN_SETTINGS]:
         raise NotCacheable("the connection has settings (PRAGMA) of its own that change rows")
-    if databases:
-        raise NotCacheable(f"the connection has attached databases ({', '.join(sorted(databases))})")
-    return path
+    if in_memory := sorted(name for name, other in databases.items() if not other):
+        raise NotCacheable(f"the connection has attached databases in memory ({', '.join(in_memory)})")
+    return path, databases
 
 
 def _check_code(execute: Execute, functions: AbstractSet[tuple[str, int]]) -> None:
@@ -172,12 +189,31 @@ def _check_file(con: sqlite3.Connection, path: str) -> None:
         raise NotCacheable("the connection converts values (detect_types) by code that has no identity")
     if seen != files.inode(path):
         raise NotCacheable("the file was replaced while the connection was open")
-    ((journal,),) = con.execute("PRAGMA journal_mode").fetchall()
+    _check_header(con.execute, "main", path)
+
+
+def _check_attached(execute: Execute, name: str, path: str) -> None:
+    """Refuse an attached file that the connection may not see as it is now."""
+    if not files.is_open(path):
+        raise NotCacheable(f"the attached file {name} was replaced while the connection was open")
+    ((locking,),) = execute(f"PRAGMA {_quoted(name)}.locking_mode")
+    if locking != "normal":
+        raise NotCacheable("the connection has settings (PRAGMA) of its own that change rows")
+    _check_header(execute, name, path)
+
+
+def _check_header(execute: Execute, name: str, path: str) -> None:
+    """Refuse a database that the connection sees otherwise than its file says."""
+    ((journal,),) = execute(f"PRAGMA {_quoted(name)}.journal_mode")
     if (journal == "wal") != (2 in files.sqlite_header(path)[_FORMATS]):
         raise NotCacheable("the connection ignores the write-ahead log (immutable)")
-    ((cookie,),) = con.execute("PRAGMA schema_version").fetchall()
+    ((cookie,),) = execute(f"PRAGMA {_quoted(name)}.schema_version")
     if journal != "wal" and cookie != files.sqlite_schema_cookie(path):
         raise NotCacheable("the connection sees another file than the one at its path")
+
+
+def _quoted(name: str) -> str:
+    return '"{}"'.format(name.replace('"', '""'))
 
 
 def _mark_of(con: sqlite3.Connection) -> str:
@@ -221,15 +257,25 @@ def schema(execute: Execute) -> Schema:
     Args:
         execute: runs a statement on the connection.
     """
-    tables, definitions = set(), {}
-    for kind, name, sql in execute(
-        "SELECT type, name, sql FROM sqlite_master WHERE type IN ('table', 'view')"
-    ):
-        if kind == "view":
-            definitions[name.lower()] = sql
-        elif not str(sql).upper().startswith("CREATE VIRTUAL"):  # those read what they like
-            tables.add(name.lower())
-    return Schema(frozenset(tables), definitions)
+    databases = [row[1] for row in execute("PRAGMA database_list") if row[1] != "temp"]
+    tables: set[str] = set()
+    opaque: set[str] = set()  # virtual tables, which read what they like, and one name for two things
+    definitions: dict[str, str] = {}
+    for database in databases:
+        for kind, name, sql in execute(
+            f"SELECT type, lower(name), sql FROM {_quoted(database)}.sqlite_master WHERE type IN ('table', 'view')"  # noqa: S608  # quoted
+        ):
+            is_table = kind == "table" and not str(sql).upper().startswith("CREATE VIRTUAL")
+            if (kind == "table" and not is_table) or name in (
+                definitions if is_table else {*tables, *definitions}
+            ):
+                opaque.add(name)
+            if is_table:
+                tables.add(name)
+            elif kind == "view":
+                definitions[name] = sql
+    seen_through = {name: sql for name, sql in definitions.items() if name not in opaque}
+    return Schema(frozenset(tables - opaque), seen_through)
 
 
 @cache

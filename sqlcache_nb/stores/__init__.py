@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol, runtime_checkable
 
@@ -51,6 +52,15 @@ class Store(Protocol):
     def lookup(self, key: str) -> Stored | None:
         """The row of a key, or None."""
 
+    def alike(self, sql: str) -> list[Stored]:
+        """Rows whose statements differ from this one by white space and case at most (`parts.likeness`).
+
+        The latest first, and not more than some dozens: to be found without looking at all rows.
+
+        Args:
+            sql: a statement as an entry's provenance has it.
+        """
+
     def read(self, stored: Stored) -> bytes | None:
         """The payload, or None where another process has replaced or deleted it meanwhile.
 
@@ -80,7 +90,13 @@ class Store(Protocol):
         """
 
     def update(self, entry: Entry) -> None:
-        """Replace the facts of a stored payload, if it is still the same one."""
+        """Replace the facts of a stored payload, if it is still the same one; what was invalidated stays so."""
+
+    def invalidate(self, keys: Collection[str], when: datetime) -> int:
+        """Note in the rows of these keys that they are stale; gives how many were not so noted before.
+
+        A row may be replaced, updated or deleted by another process at the same time: no such note is lost.
+        """
 
     def delete(self, keys: Collection[str]) -> Removed:
         """Delete the rows of these keys, and their payloads."""

@@ -12,10 +12,10 @@ import re
 import secrets
 import sqlite3
 import tempfile
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -25,6 +25,7 @@ import xxhash
 
 from sqlcache_nb.entry import Entry
 from sqlcache_nb.errors import DamagedPayload, StoreError
+from sqlcache_nb.parts import likeness
 from sqlcache_nb.stores import Removed, Stored
 
 LAYOUT = "v1"
@@ -35,6 +36,9 @@ _MODE_BINARY = 2
 
 _WAIT = 2.0
 """Seconds to wait for another process's write transaction."""
+
+_ALIKE = 64
+"""Rows of one statement that are compared with a question at most."""
 
 _BLOCK = 2**20
 """Bytes of a payload that are copied at once."""
@@ -104,6 +108,7 @@ class DiskStore:
                 eviction_policy="none",
                 cull_limit=0,
                 statistics=0,
+                tag_index=1,
             )
 
     def lookup(self, key: str) -> Stored | None:
@@ -114,6 +119,12 @@ class DiskStore:
                 return None if row is None else self._stored(row)
             except ValueError:  # damaged, or of another version: a miss
                 return None
+
+    def alike(self, sql: str) -> list[Stored]:
+        """The latest rows of statements like this one, by the index of diskcache's tags."""
+        with _faults(self.directory), closing(self._connect()) as con:
+            found = self._readable(con.execute(_SELECT_ALIKE, (likeness(sql), _ALIKE)))
+        return _newest_first(found)
 
     def read(self, stored: Stored) -> bytes | None:
         """The payload, or None where another process has replaced or deleted it meanwhile."""
@@ -152,7 +163,7 @@ class DiskStore:
             with _gone_unless_done(path):
                 checksum, size = _copy(payload, path)
                 entry = replace(entry, checksum=checksum, bytes=size)
-                self._cache.set(entry.key, Row(entry, filename))
+                self._cache.set(entry.key, Row(entry, filename), tag=likeness(entry.provenance.sql))
         return Stored(entry, path)
 
     def update(self, entry: Entry) -> None:
@@ -160,8 +171,20 @@ class DiskStore:
         with _faults(self.directory), self._cache.transact():
             stored = self.lookup(entry.key)
             if stored is not None and stored.entry.checksum == entry.checksum:
-                # Below diskcache's public face, which can only replace a row together with its file.
-                self._cache._sql(_UPDATE, (entry.to_json(), entry.key))  # noqa: SLF001
+                self._replace(
+                    replace(entry, invalidated_at=entry.invalidated_at or stored.entry.invalidated_at)
+                )
+
+    def invalidate(self, keys: Collection[str], when: datetime) -> int:
+        """Note in the rows of these keys that they are stale; gives how many were not so noted before."""
+        count = 0
+        with _faults(self.directory), self._cache.transact():
+            for key in keys:
+                stored = self.lookup(key)
+                if stored is not None:
+                    count += stored.entry.invalidated_at is None
+                    self._replace(replace(stored.entry, invalidated_at=when))
+        return count
 
     def delete(self, keys: Collection[str]) -> Removed:
         """Delete the rows of these keys, and their payloads."""
@@ -188,12 +211,9 @@ class DiskStore:
 
     def entries(self) -> list[Stored]:
         """All rows that can be read, newest fetch first."""
-        found = []
         with _faults(self.directory), closing(self._connect()) as con:
-            for filename, value, mode in con.execute(_SELECT):
-                with suppress(ValueError):  # damaged, or of another version
-                    found.append(self._stored(self._cache.disk.fetch(mode, filename, value, False)))
-        return sorted(found, key=lambda stored: stored.entry.provenance.fetched_at, reverse=True)
+            found = self._readable(con.execute(_SELECT))
+        return _newest_first(found)
 
     def size(self) -> int:
         """Bytes of all payloads."""
@@ -203,6 +223,17 @@ class DiskStore:
     def close(self) -> None:
         """Release what is held open."""
         self._cache.close()
+
+    def _replace(self, entry: Entry) -> None:
+        """Replace a row's facts, below diskcache's public face, which does it only together with the file."""
+        self._cache._sql(_UPDATE, (entry.to_json(), entry.key))  # noqa: SLF001
+
+    def _readable(self, rows: Iterable[tuple[str, object, int]]) -> list[Stored]:
+        found = []
+        for filename, value, mode in rows:
+            with suppress(ValueError):  # damaged, or of another version
+                found.append(self._stored(self._cache.disk.fetch(mode, filename, value, False)))
+        return found
 
     def _stored(self, row: Row) -> Stored:
         return Stored(row.entry, self._folder / row.filename)
@@ -221,8 +252,13 @@ class DiskStore:
 
 
 _SELECT = "SELECT filename, value, mode FROM Cache WHERE raw = 1"
+_SELECT_ALIKE = f"{_SELECT} AND tag = ? ORDER BY rowid DESC LIMIT ?"
 _UPDATE = "UPDATE Cache SET value = ? WHERE key = ? AND raw = 1"
 _FILENAME = re.compile(r"[0-9a-f]{2}/[0-9a-f]{30}\.parquet")
+
+
+def _newest_first(found: list[Stored]) -> list[Stored]:
+    return sorted(found, key=lambda stored: stored.entry.provenance.fetched_at, reverse=True)
 
 
 def _was_fetched_meanwhile(stored: Entry, slow: Entry) -> bool:

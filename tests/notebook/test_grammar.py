@@ -16,6 +16,7 @@ from sqlcache_nb.notebook.grammar import (
     Connect,
     Help,
     Info,
+    Invalidate,
     LineQuery,
     List,
     Options,
@@ -238,6 +239,11 @@ def test_an_option_after_the_sql_would_be_a_comment(option: str) -> None:
         ("clear --all --tag t", "not both"),
         ("clear --tag t rest", "clear takes options only"),
         ("list --all", "list takes no options"),
+        ("invalidate --all --table t", "not both"),
+        ("invalidate --table t ab12", "a key only: invalidate ["),
+        ("invalidate --key ab12", "unknown option --key"),
+        ("invalidate ab12 cd34", "invalidate is written: %cachedsql invalidate ["),
+        ("invalidate --older-than 7d", "unknown option"),
         ("clear --yes", "unknown option --yes (known: --all"),
         ("clear --help", "%cachedsql help"),
         ("--help", "%cachedsql help"),
@@ -253,7 +259,26 @@ def test_faults_of_a_line(line: str, says: str) -> None:
     assert says in str(fault.value)
 
 
+@pytest.mark.parametrize(
+    ("line", "verb"),
+    [
+        ("invalidate", Invalidate()),
+        ("invalidate --all", Invalidate(all=True)),
+        ("invalidate ab12", Invalidate(key="ab12")),
+        ("invalidate --table sales.orders", Invalidate(table="sales.orders")),
+        (
+            "invalidate --name mine --tag t --source flights.db",
+            Invalidate(False, "mine", "t", None, "flights.db"),
+        ),
+    ],
+)
+def test_invalidate(line: str, verb: Invalidate) -> None:
+    assert parse_line(line) == verb
+
+
 def test_filters_of_clear_are_the_keywords_of_the_cache() -> None:
+    assert Invalidate(table="t").filters == {"table": "t"}
+    assert Invalidate(all=True).filters == {}
     assert Clear(tag="t", older_than="7d").filters == {"tag": "t", "older_than": "7d"}
     assert Clear(all=True).filters == {}
 
@@ -274,3 +299,33 @@ def test_any_line_is_read_or_refused(line: str) -> None:
 def test_sql_on_a_line_is_never_changed(text: str) -> None:
     sql = f"SELECT {text}"
     assert parse_line(sql) == LineQuery(sql.strip())
+
+
+# --- why --------------------------------------------------------------------------------------------------------
+
+
+def test_why_stands_before_a_question() -> None:
+    assert parse_cell("why") == CellRequest(why=True)
+    assert parse_cell("why db --ttl 1h") == CellRequest("db", options=Options(ttl="1h"), why=True)
+    assert parse_line("why SELECT 1") == LineQuery("SELECT 1", why=True)
+    assert parse_line("why --ttl 1h db SELECT 1 -- why", lambda word: word == "db") == LineQuery(
+        "SELECT 1 -- why", Options(ttl="1h"), "db", why=True
+    )
+
+
+def test_a_connection_of_that_name_stands_in_quotes() -> None:
+    assert parse_cell('"why"') == CellRequest("why")
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("why", "why is written: %cachedsql why"),
+        ("why --ttl 1h", "no SQL after the options"),
+        ("why --write SELECT 1", "why runs nothing"),
+        ("why --unheard SELECT 1", "unknown option --unheard"),
+    ],
+)
+def test_why_without_a_question(line: str, words: str) -> None:
+    with pytest.raises(NotebookError, match=words):
+        parse_line(line)

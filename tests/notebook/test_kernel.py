@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import pytest
@@ -90,3 +91,46 @@ def test_no_password_is_in_a_notebook(kernels: Path, monkeypatch: pytest.MonkeyP
     assert shown(notebook, 1) == ["sales: ann@127.0.0.1:1/sales"]
     assert notebook.metadata["end"] == "CellExecutionError"
     assert "SECRET" not in json.dumps(notebook)
+
+
+SLOW = """\
+import threading
+from sqlalchemy import event
+from sqlcache_nb.notebook import awaited
+awaited.PATIENCE = 0
+def wait_for_the_line(*_):
+    for thread in threading.enumerate():
+        if isinstance(thread, threading.Timer):
+            thread.join()
+event.listen(db, "before_cursor_execute", wait_for_the_line)"""
+
+
+def test_a_slow_miss_says_why_before_its_answer_is_there_and_once_in_the_end(
+    kernels: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[str, str]] = []
+    process = NotebookClient.process_message
+
+    def note(client: NotebookClient, message: Any, *rest: Any) -> Any:
+        if message["msg_type"].endswith("display_data"):
+            seen.append((message["msg_type"], message["content"]["data"]["text/plain"]))
+        return process(client, message, *rest)
+
+    monkeypatch.setattr(NotebookClient, "process_message", note)
+    notebook = run(kernels, SETUP, SLOW, "%cachedsql db --quiet SELECT 1", QUERY, "limit = 4\n", QUERY)
+    assert "end" not in notebook.metadata
+    early, late, other_early, other_late = seen
+    assert early == ("display_data", "miss: first time · flights.db · asking ...")
+    assert late[0] == "update_display_data"
+    assert other_early == ("display_data", "miss: same SQL, :limit was 3, is 4 · flights.db · asking ...")
+    assert other_late[0] == "update_display_data"
+    assert [shown(notebook, cell)[0] for cell in (3, 5)] == [late[1], other_late[1]]
+    assert late[1].startswith("miss: first time · flights.db · 2 x 4 · took ")
+    assert [len(shown(notebook, cell)) for cell in (3, 5)] == [2, 2]
+
+
+def test_a_slow_fault_leaves_one_line(kernels: Path) -> None:
+    notebook = run(kernels, SETUP, SLOW, "%%cachedsql db\nSELECT * FROM flihgts")
+    line, fault = notebook.cells[2].outputs
+    assert line["data"]["text/plain"] == "miss: first time · flights.db · no answer"
+    assert fault["traceback"] == ["NotebookError: no such table: flihgts · flights.db"]

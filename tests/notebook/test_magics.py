@@ -18,6 +18,7 @@ from sqlalchemy import create_engine
 from sqlalchemy.engine import Engine
 from sqlalchemy.orm import Session
 
+from sqlcache_nb import QueryCache
 from sqlcache_nb.errors import NotebookError
 from sqlcache_nb.notebook import load_ipython_extension, unload_ipython_extension
 
@@ -63,7 +64,7 @@ def test_a_line_takes_its_options_after_the_connection(notebook: Notebook, execu
     assert frame["carrier"].tolist() == ["AA"]
     assert "miss" not in notebook.shown
     notebook.run("%cachedsql db --write DELETE FROM flights WHERE id = 2")
-    assert notebook.shown.strip() == "written: 1 row · flights.db"
+    assert notebook.shown.strip() == "written: 1 row · 1 entry invalidated · flights.db"
     assert len(executed) == 2
 
 
@@ -244,8 +245,7 @@ def test_after_a_bracket(notebook: Notebook) -> None:
 def test_a_write_is_refused(notebook: Notebook, executed: list[str]) -> None:
     for sql in ("DELETE FROM flights", "DROP TABLE flights", "INSERT INTO flights VALUES (9, 'a', 'b', 1)"):
         assert "--write" in fault_of(notebook, f"%%cachedsql db\n{sql}")
-    assert "several statements" in fault_of(notebook, "%%cachedsql db\nSELECT 1; DELETE FROM flights")
-    assert "several statements" in fault_of(notebook, "%%cachedsql db --write\nSELECT 1; DELETE FROM flights")
+    assert "--write" in fault_of(notebook, "%%cachedsql db\nSELECT 1; DELETE FROM flights")
     assert executed == []
 
 
@@ -278,6 +278,22 @@ def test_write_is_for_writes(notebook: Notebook) -> None:
     assert len(notebook.run("%%cachedsql db\nSELECT * FROM flights")) == 4
 
 
+def test_a_write_makes_stale_what_names_its_table_and_says_how_many(notebook: Notebook) -> None:
+    for sql in ("SELECT * FROM flights", "SELECT count(*) AS n FROM Flights", "SELECT * FROM sqlite_schema"):
+        notebook.run(f"%%cachedsql db\n{sql}")
+    notebook.run("%%cachedsql db --write\nINSERT INTO main.flights VALUES (5, 'UA', 'EWR', 1)")
+    assert notebook.shown.strip() == "written: 1 row · 2 entries invalidated · flights.db"
+    assert len(notebook.run("%%cachedsql db\nSELECT * FROM flights")) == 5
+    assert notebook.shown.startswith("miss: invalidated just now · flights.db · 5 x 4")
+
+
+def test_a_failed_write_invalidates_nothing(notebook: Notebook) -> None:
+    notebook.run("%%cachedsql db\nSELECT * FROM flights")
+    fault_of(notebook, "%%cachedsql db --write\nUPDATE flights SET nothing = 1")
+    notebook.run("%%cachedsql db\nSELECT * FROM flights")
+    assert notebook.shown.startswith("hit · ")
+
+
 # --- verbs ----------------------------------------------------------------------------------------
 
 
@@ -290,7 +306,7 @@ def test_list_and_info(notebook: Notebook) -> None:
     row = notebook.run("%cachedsql list").iloc[0]
     assert (row["name"], row["tags"], row["source"], row["shape"]) == (
         "delays",
-        "a, b",
+        "a, b, table:flights",
         "flights.db",
         "2 x 4",
     )
@@ -467,7 +483,7 @@ def test_an_interrupt_passes_through(notebook: Notebook, engine: Engine) -> None
 
 
 # Its answer depends on the day, so that no token can vouch for it and its age decides.
-DAYS = "%%cachedsql db {}\nSELECT id, date('now') AS today FROM flights"
+DAYS = "%%cachedsql db {}\nSELECT id, datetime('now') AS now FROM flights"
 
 
 def test_ttl(notebook: Notebook) -> None:
@@ -498,6 +514,40 @@ def test_the_ttl_of_config_may_be_a_timedelta(notebook: Notebook) -> None:
     notebook.run(DAYS.format(""))
     notebook.run("%cachedsql info " + notebook.run("%cachedsql list")["key"][0])
     assert "fresh     for 30 min, until " in notebook.shown
+
+
+def test_invalidate(notebook: Notebook, executed: list[str]) -> None:
+    notebook.run("%cachedsql invalidate")
+    assert notebook.shown == "nothing to invalidate"
+    for number in range(3):
+        notebook.run(f"%%cachedsql db --name n{number}\nSELECT {number} AS n FROM flights")
+    notebook.run("%cachedsql invalidate --name n0")
+    assert notebook.shown == "invalidated 1 entry"
+    notebook.run("%cachedsql invalidate")
+    assert notebook.shown == "invalidated 2 entries"
+    notebook.run("%cachedsql info n1")
+    assert "fresh     no longer; it was invalidated " in notebook.shown
+    notebook.run("%%cachedsql db --ttl forever\nSELECT 1 AS n FROM flights")
+    assert notebook.shown.startswith("miss: invalidated just now · ")
+    notebook.run("%cachedsql invalidate --table FLIGHTS")
+    assert notebook.shown == "invalidated 1 entry"
+    key = notebook.run("%cachedsql list")["key"][0]
+    notebook.run(f"%cachedsql invalidate {key}")
+    assert notebook.shown == "nothing to invalidate"
+    assert "see %cachedsql list" in fault_of(notebook, "%cachedsql invalidate nowhere")
+    notebook.run("%cachedsql clear --tag table:flights")
+    assert notebook.shown.startswith("removed 3 entries")
+    assert len(executed) == 4
+
+
+def test_invalidate_bare_means_what_this_kernel_has_used(notebook: Notebook, database: Path) -> None:
+    notebook.run("%%cachedsql db\nSELECT 1 AS n FROM flights")
+    with QueryCache() as another:
+        another.read("select 2 as n", f"sqlite:///{database}")
+    notebook.run("%cachedsql invalidate")
+    assert notebook.shown == "invalidated 1 entry"
+    notebook.run("%cachedsql invalidate --all")
+    assert notebook.shown == "invalidated 1 entry"
 
 
 def test_info_says_how_long(notebook: Notebook) -> None:
@@ -687,3 +737,59 @@ def test_loading_the_extension_loads_nothing_heavy(shell: InteractiveShell) -> N
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"
+
+
+# --- why --------------------------------------------------------------------------------------------------------
+
+
+def test_a_miss_says_what_the_nearest_question_had_otherwise(notebook: Notebook) -> None:
+    notebook["carrier"] = "AA"
+    notebook.run("%%cachedsql db\nSELECT * FROM flights WHERE carrier = :carrier")
+    notebook["carrier"] = "UA"
+    notebook.run("%%cachedsql db\nSELECT * FROM flights WHERE carrier = :carrier")
+    assert notebook.shown.startswith(
+        "miss: same SQL, :carrier was 'AA', is 'UA' · flights.db · 2 x 4 · took "
+    )
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "%%cachedsql why db\nSELECT * FROM flights WHERE carrier = :carrier",
+        "%cachedsql why db SELECT * FROM flights WHERE carrier = :carrier",
+        "%cachedsql why --ttl 1h db SELECT * FROM flights WHERE carrier = :carrier",
+    ],
+)
+def test_why_says_what_would_happen_and_runs_nothing(
+    notebook: Notebook, executed: list[str], cell: str
+) -> None:
+    notebook["carrier"] = "AA"
+    assert notebook.run(cell) is None
+    assert notebook.shown.strip() == "miss: first time; no stored answer is to SQL like this"
+    notebook.run("%%cachedsql db\nSELECT * FROM flights WHERE carrier = :carrier")
+    notebook.run(cell)
+    assert notebook.shown.startswith("hit · fetched ")
+    assert " · file unchanged · " in notebook.shown
+    notebook["carrier"] = "UA"
+    notebook.run(cell)
+    assert notebook.shown.startswith(
+        "miss: same SQL, :carrier was 'AA', is 'UA' · nearest: flights.db, fetched "
+    )
+    assert len(executed) == 1
+
+
+def test_why_of_a_write_is_a_refusal_and_writes_nothing(notebook: Notebook, executed: list[str]) -> None:
+    notebook.run("%cachedsql why db DELETE FROM flights")
+    assert notebook.shown.strip() == "refused: the statement is not a read"
+    assert executed == []
+    assert (
+        fault_of(notebook, "%cachedsql why db --write DELETE FROM flights")
+        == "why runs nothing: leave --write out"
+    )
+    assert "leave out << out" in fault_of(notebook, "%%cachedsql why db out <<\nSELECT 1")
+
+
+def test_why_is_shown_also_where_lines_are_not(notebook: Notebook) -> None:
+    notebook.run("%config CachedSQLMagics.quiet = True")
+    notebook.run("%cachedsql why db SELECT 1")
+    assert notebook.shown.startswith("miss: ")

@@ -40,7 +40,8 @@ LEAST_HITS = {
     "sqlite3 connection -> sqlite3 connection": 70,
     "SQLite ADBC -> SQLite ADBC": 60,
     "postgresql Engine": 140,
-    "postgresql Connection -> postgresql Engine": 70,
+    "postgresql Connection": 115,
+    "PostgreSQL ADBC": 60,
     "mysql Engine": 130,
     "mysql Connection -> mysql Engine": 62,
 }

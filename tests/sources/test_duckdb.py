@@ -124,17 +124,36 @@ def test_a_variable_of_the_session_is_never_stored(
         assert cache.read("select getvariable('x') as v, id from sales", engine).outcome is Outcome.BYPASSED
 
 
-def test_temporary_tables_and_attached_databases_are_not_cached(
-    cache: QueryCache, engine: Engine, write: Callable[[str], None], tmp_path: Path
+def test_temporary_tables_and_databases_in_memory_are_not_cached(
+    cache: QueryCache, engine: Engine, write: Callable[[str], None]
 ) -> None:
     cache.read(QUERY, engine)
     write("create temp table mine as select 1 as n")
     with pytest.warns(NotCachedWarning, match="temporary"):
         cache.read(QUERY, engine)
     write("drop table mine")
-    write(f"attach '{tmp_path / 'other.duckdb'}' as other")
+    write("attach ':memory:' as other")
     with pytest.warns(NotCachedWarning, match="attached"):
         cache.read(QUERY, engine)
+
+
+def test_attached_files_are_part_of_the_identity(
+    cache: QueryCache, engine: Engine, write: Callable[[str], None], tmp_path: Path
+) -> None:
+    other = tmp_path / "other.duckdb"
+    write(f"attach '{other}' as other")
+    write("create table other.stock as select 1 as n")
+    write("create table stock as select 7 as n")
+    write("checkpoint other")
+    sql = "select n from other.stock"
+    assert [cache.read(sql, engine).outcome for _ in range(2)] == [Outcome.MISS, Outcome.HIT]
+    write("update other.stock set n = 2")
+    again = cache.read(sql, engine)
+    assert (again.reason, again.frame["n"].tolist()) == (Reason.FILE_CHANGED, [2])
+    assert cache.read(sql, engine).reason is Reason.FILE_UNCHANGED
+    assert cache.read("select n from stock", engine).frame["n"].tolist() == [7]
+    write("use other")
+    assert cache.read("select n from stock", engine).frame["n"].tolist() == [2]
 
 
 class TestWhatIsOutsideTheFile:
@@ -226,4 +245,4 @@ def test_in_memory_databases_have_no_identity(cache: QueryCache, engines: Callab
     ],
 )
 def test_a_write_says_how_many_rows(cache: QueryCache, engine: Engine, statement: str, rows: int) -> None:
-    assert cache.execute(statement, engine) == rows
+    assert cache.execute(statement, engine).rows == rows

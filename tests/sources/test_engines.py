@@ -162,10 +162,13 @@ class TestWhatSetsUpSessions:
         assert (hit.outcome, hit.source) == (Outcome.HIT, "other.db")
 
     def test_a_servers_creator_needs_a_source_name(self, engines: Callable[..., Engine]) -> None:
+        """Where its sessions cannot be asked."""
+        pytest.importorskip("pymysql", reason="PyMySQL is not installed")
+
         def nowhere() -> Any:
             raise AssertionError("never connected")
 
-        engine = engines("postgresql+psycopg://ann@db/sales", creator=nowhere)
+        engine = engines("mysql+pymysql://ann@db/sales", creator=nowhere)
         with pytest.raises(NotCacheable, match="source_name"):
             source_of(engine).identify()
         identity = source_of(engine, vouched=True).identify().named("prod")

@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import Engine
 
 from sqlcache_nb import NotCachedWarning, Outcome, QueryCache
+from sqlcache_nb.freshness import Reason
 from sqlcache_nb.sources import source_of
 from tests.source_contract import QUERY, SourceContract
 
@@ -81,7 +82,7 @@ def with_uncommitted_rows(con: sqlite3.Connection) -> None:
     ("carry", "why"),
     [
         (with_temporary_table, "temporary tables"),
-        (with_attached, "attached databases"),
+        (with_attached, "attached databases in memory"),
         (with_row_factory, "row_factory"),
         (with_text_factory, "text_factory"),
         (with_function, "functions of its own"),
@@ -232,3 +233,74 @@ def test_a_virtual_table_is_not_vouched_for(cache: QueryCache, con: sqlite3.Conn
     entry = cache.read("select word from words", con).entry
     assert entry is not None
     assert not entry.exact
+
+
+class TestAttachedFiles:
+    @pytest.fixture
+    def other(self, tmp_path: Path) -> Path:
+        path = tmp_path / "other.db"
+        with closing(sqlite3.connect(path)) as con, con:
+            con.execute("create table stock as select 1 as n")
+            con.execute("create view northern as select 2 as n")
+        return path
+
+    @pytest.fixture
+    def con(self, sales_db: Path, other: Path) -> Iterator[sqlite3.Connection]:
+        with closing(sqlite3.connect(sales_db)) as con:
+            con.execute("attach ? as other", [str(other)])
+            yield con
+
+    def test_all_files_are_the_identity(self, con: sqlite3.Connection, sales_db: Path, other: Path) -> None:
+        identity = source_of(con).identify()
+        assert identity.files == (str(sales_db), str(other))
+        assert identity.options == {"attached": [["other", str(other)]]}
+        assert identity.label == "sales.db + other.db"
+        named = identity.named("prod")
+        assert (named.files, named.options) == ((), {"attached": ["other"]})
+
+    @pytest.mark.parametrize("sql", ["select n from stock", "select n from other.stock", QUERY])
+    def test_a_change_of_any_of_them_is_seen(
+        self, cache: QueryCache, con: sqlite3.Connection, other: Path, sql: str
+    ) -> None:
+        assert [cache.read(sql, con).outcome for _ in range(2)] == [Outcome.MISS, Outcome.HIT]
+        with closing(sqlite3.connect(other)) as writer, writer:
+            writer.execute("update stock set n = 2")
+        again = cache.read(sql, con)
+        assert (again.reason, again.frame.iloc[0, 0]) == (Reason.FILE_CHANGED, 1 if sql == QUERY else 2)
+        assert cache.read(sql, con).reason is Reason.FILE_UNCHANGED
+
+    def test_another_file_of_the_same_name_is_another_question(
+        self, cache: QueryCache, con: sqlite3.Connection, tmp_path: Path
+    ) -> None:
+        cache.read("select n from other.stock", con)
+        with closing(sqlite3.connect(tmp_path / "third.db")) as third, third:
+            third.execute("create table stock as select 3 as n")
+        con.execute("detach other")
+        con.execute("attach ? as other", [str(tmp_path / "third.db")])
+        assert cache.read("select n from other.stock", con).frame["n"].tolist() == [3]
+
+    def test_one_name_for_two_things_is_not_vouched_for(
+        self, cache: QueryCache, con: sqlite3.Connection
+    ) -> None:
+        for _ in range(2):
+            result = cache.read("select * from other.northern", con)
+        assert result.reason is Reason.WITHIN_TTL
+
+    def test_a_file_that_was_replaced(self, cache: QueryCache, con: sqlite3.Connection, other: Path) -> None:
+        cache.read("select n from stock", con)
+        other.unlink()
+        with closing(sqlite3.connect(other)) as writer, writer:
+            writer.execute("create table stock as select 4 as n")
+        with pytest.warns(NotCachedWarning, match="replaced"):
+            assert cache.read("select n from stock", con).frame["n"].tolist() == [1]
+
+    def test_a_write_ahead_log_of_its_own(
+        self, cache: QueryCache, con: sqlite3.Connection, other: Path
+    ) -> None:
+        with closing(sqlite3.connect(other)) as writer, writer:
+            writer.execute("pragma journal_mode = wal")
+            cache.read("select n from stock", con)
+            writer.execute("update stock set n = 5")
+            writer.commit()
+            assert cache.read("select n from stock", con).frame["n"].tolist() == [5]
+            assert cache.read("select n from stock", con).outcome is Outcome.HIT

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from sqlcache_nb.errors import StoreError
-from sqlcache_nb.stores import Removed
+from sqlcache_nb.stores import Removed, disk
 from sqlcache_nb.stores.disk import DiskStore, ParquetDisk
 from tests.oracle import inconsistencies
 from tests.store_contract import StoreContract, entry_of
@@ -50,6 +50,18 @@ class TestContract(StoreContract):
 
 
 class TestLayout:
+    def test_statements_that_are_alike_are_found_by_an_index(self, store: DiskStore, directory: Path) -> None:
+        store.write(entry_of(KEY), memoryview(b"payload"))
+        with closing(sqlite3.connect(directory / "v1" / "cache.db")) as con:
+            plan = con.execute(f"EXPLAIN QUERY PLAN {disk._SELECT_ALIKE}", ("x", 1)).fetchall()
+        assert [row[3] for row in plan] == ["SEARCH Cache USING INDEX Cache_tag_rowid (tag=?)"]
+
+    def test_a_damaged_row_is_like_nothing(self, store: DiskStore, directory: Path) -> None:
+        store.write(entry_of(KEY), memoryview(b"payload"))
+        change_row(directory, "UPDATE Cache SET value = '{}'")
+        assert store.alike("select 1") == []
+        store.clear()
+
     def test_everything_is_under_v1_and_git_ignores_it(self, store: DiskStore, directory: Path) -> None:
         store.write(entry_of(KEY), memoryview(b"payload"))
         assert sorted(path.name for path in directory.iterdir()) == [".gitignore", "v1"]

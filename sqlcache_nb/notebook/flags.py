@@ -1,0 +1,130 @@
+"""The words of a line that was typed, and the options among them.
+
+The options are the fields of a dataclass: a field of type `bool` is a switch, one of type `tuple` may be given
+several times, every other takes one value; one whose metadata say "bare" stands without an option's name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import Field, fields
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from sqlcache_nb.errors import ConfigError, NotebookError
+from sqlcache_nb.freshness import parse_ttl
+from sqlcache_nb.notebook.hints import nearest
+
+OPTION = re.compile(r"--?[A-Za-z]")
+"""How a word begins that is an option."""
+
+FLAG = re.compile(r"--?[\w-]+")
+"""An option's own letters, without a value."""
+
+_WORD = re.compile(r"""(?:"[^"]*"|'[^']*'|\S)+""")
+_QUOTED = re.compile(r""""([^"]*)"|'([^']*)'""")
+_TIMES = frozenset({"ttl", "older_than"})
+
+
+class Word(NamedTuple):
+    """One word of a line, without its quotes, and where it begins."""
+
+    text: str
+    start: int
+    quoted: bool
+    open: bool  # a quote in it has no end
+
+
+def words_of(line: str) -> Iterator[Word]:
+    """The words of a line; quotes hold one together, and a lone quote is a letter (passwords have them)."""
+    for match in _WORD.finditer(line):
+        text = _QUOTED.sub(lambda quoted: quoted[1] or quoted[2] or "", match[0])
+        is_open = not {"'", '"'}.isdisjoint(_QUOTED.sub("", match[0]))
+        yield Word(text, match.start(), text != match[0], is_open)
+
+
+def take_options(
+    words: Iterable[Word],
+    form: type[Any],
+    *,
+    leading: bool = False,
+    values: Mapping[str, Any] = MappingProxyType({}),
+) -> tuple[dict[str, Any], list[Word]]:
+    """The options among the words as fields of `form`, and the other words.
+
+    Args:
+        words: the words.
+        form: the dataclass whose fields the options are.
+        leading: whether options end at the first other word.
+        values: options that were given before.
+    """
+    flags = flags_of(form)
+    values = dict(values)
+    rest: list[Word] = []
+    queue = iter(words)
+    for word in queue:
+        if not OPTION.match(word.text):
+            rest.append(word)
+            if leading:
+                break
+            continue
+        flag, equals, value = word.text.partition("=")
+        if flag not in flags:
+            raise NotebookError(_unknown(flag, flags))
+        _set(values, flags[flag], flag, word._replace(text=value) if equals else None, queue)
+    return values, [*rest, *queue]
+
+
+def flags_of(form: type[Any]) -> dict[str, Field[Any]]:
+    """The fields of `form` by the options as they are typed."""
+    return {
+        "--" + each.name.replace("_", "-"): each for each in fields(form) if not each.metadata.get("bare")
+    }
+
+
+def _set(
+    values: dict[str, Any], option: Field[Any], flag: str, word: Word | None, queue: Iterator[Word]
+) -> None:
+    """Put one option into `values`, with its value from the word itself or from the next one."""
+    if isinstance(option.default, bool):
+        if word is not None:
+            raise NotebookError(f"{flag} is a switch and takes no value")
+        values[option.name] = True
+        return
+    if word is None:
+        word = next(queue, None)
+        if word is None or (OPTION.match(word.text) and not word.quoted):
+            raise NotebookError(f"{flag} needs a value: {flag} {option.name.upper()}")
+    if word.open:
+        raise NotebookError(f"{flag}: a quote is not closed")
+    value = word.text
+    if option.name in _TIMES:
+        _check_time(flag, value)
+    if isinstance(option.default, tuple):
+        values[option.name] = (*values.get(option.name, ()), value)
+    elif option.name in values:
+        raise NotebookError(f"{flag} is given twice")
+    else:
+        values[option.name] = value
+
+
+def _check_time(flag: str, value: str) -> None:
+    try:
+        parse_ttl(value)
+    except ConfigError:
+        fault = f'{flag} takes a time: "90s", "5m", "1h", "7d", "2w" or "forever"'
+    else:
+        return
+    raise NotebookError(fault)
+
+
+def _unknown(flag: str, flags: Iterable[str]) -> str:
+    if flag in {"--help", "-h"}:
+        return "%cachedsql help shows the options and the verbs"
+    # The dashes are no likeness, and what follows a flag's own letters is not to be shown.
+    near = nearest(flag.lstrip("-"), [known.lstrip("-") for known in flags])
+    told = flag if FLAG.fullmatch(flag) else ""
+    return f"unknown option {told}".rstrip() + (
+        f" (did you mean --{near}?)" if near else f" (known: {', '.join(flags)})"
+    )

@@ -1,0 +1,192 @@
+"""Live sessions of servers: asked what they carry, and left as they were."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import closing, suppress
+from enum import Enum
+from typing import Any, Protocol
+
+from sqlcache_nb.errors import NotCacheable
+from sqlcache_nb.sources import postgresql
+from sqlcache_nb.sources.base import Execute
+from sqlcache_nb.sources.fingerprints import Fingerprint
+
+CLOCK_STANDS_STILL = 60.0
+"""Seconds after which the time that a transaction tells is not taken for the present."""
+
+
+class Probe(Protocol):
+    """The questions that a session of one kind of server is asked."""
+
+    def fingerprint(self, execute: Execute) -> Fingerprint:
+        """What a session says of itself."""
+
+    def temporary_was_read(self, execute: Execute) -> bool:
+        """Whether a name resolved to a temporary table in the transaction that is still open."""
+
+
+_probe: Probe = postgresql
+PROBES: dict[str, Probe] = {"postgresql": _probe}
+"""By SQLAlchemy's name of the dialect."""
+
+
+class CannotAsk(NotCacheable):
+    """The session cannot be asked: a source_name may vouch for it."""
+
+
+class CannotConnect(NotCacheable):
+    """Nobody is there to be asked: what was said before still stands."""
+
+
+class State(Enum):
+    """Where a connection is, as its driver tells."""
+
+    IDLE = 0
+    IN_TRANSACTION = 2
+    FAILED = 3
+    UNKNOWN = 4
+
+
+class LiveSession:
+    """A driver's connection to a server, which is asked what it carries.
+
+    Args:
+        raw: the driver's connection.
+        dialect: SQLAlchemy's name of the dialect.
+
+    Raises:
+        CannotAsk: sessions of that dialect or driver cannot be asked.
+    """
+
+    def __init__(self, raw: Any, dialect: str) -> None:
+        probe = PROBES.get(dialect)
+        if probe is None:
+            raise CannotAsk(f"an open {dialect} connection has a session of its own; an Engine is cached")
+        self._probe = probe
+        self.raw = raw
+        """The driver's connection."""
+        self._has_begun = False
+        self._ends_alone = False
+        self._fingerprint: Fingerprint | None = None
+
+    def look(self) -> Fingerprint:
+        """What the session says now. A transaction is left as it was, and none stays open that was not.
+
+        Raises:
+            CannotAsk: it does not answer.
+            NotCacheable: its transaction has failed.
+        """
+        state = self._state()
+        if state is State.FAILED:  # a further statement would only raise
+            raise NotCacheable("the connection's transaction has failed, and nothing can be asked of it")
+        if state is State.UNKNOWN:
+            raise CannotAsk("the connection is closed, busy, or of a driver whose sessions cannot be asked")
+        self._has_begun = state is State.IN_TRANSACTION
+        try:
+            self._fingerprint = self._asked_inside() if self._has_begun else self._asked_alone()
+        except NotCacheable:
+            raise
+        except Exception as fault:  # drivers are optional, and so are the types of their errors
+            raise CannotAsk(f"the session cannot be asked ({type(fault).__name__})") from fault
+        return self._fingerprint
+
+    def check_alone(self) -> None:
+        """Refuse a session, in a person's hands, that sees what others do not.
+
+        Raises:
+            NotCacheable: it does.
+        """
+        seen = self._fingerprint
+        if seen is None or seen.written:
+            raise NotCacheable(
+                "the connection is in a transaction that has written, and its rows are its own"
+            )
+        if seen.snapshot and not self._ends_alone:
+            raise NotCacheable(
+                "the connection is REPEATABLE READ or stricter: what it reads belongs to one snapshot"
+            )
+
+    def confirm(self, before: Fingerprint, *, volatile: bool) -> None:
+        """Refuse an answer that the session gave to nobody but itself; asked after it was read.
+
+        Args:
+            before: what the session said of itself when the question was identified.
+            volatile: whether the statement asks for the time.
+
+        Raises:
+            NotCacheable: the answer is the session's own.
+        """
+        after = self.look()
+        if after.options != before.options:
+            raise NotCacheable("the session is not what it was before it was read from")
+        if after.written:
+            raise NotCacheable("the statement, or one before it in its transaction, has written")
+        if after.temporary and (not self._has_begun or self._read_temporary()):
+            raise NotCacheable("a name may stand for a temporary table, which only the connection can see")
+        if volatile and after.age > CLOCK_STANDS_STILL:
+            raise NotCacheable("the statement asks for the time, which stands still in an open transaction")
+
+    def _asked_alone(self) -> Fingerprint:
+        """Asked in a transaction that is begun for it, and rolled back."""
+        try:
+            fingerprint = self._probe.fingerprint(self._execute)
+            self._ends_alone = self._state() is State.IDLE  # autocommit
+            return fingerprint
+        finally:
+            if self._state() is not State.IDLE:
+                self._roll_back()
+
+    def _asked_inside(self) -> Fingerprint:
+        """Asked in the person's own transaction, which must survive a question that fails."""
+        self._run("SAVEPOINT sqlcache_nb")
+        try:
+            fingerprint = self._probe.fingerprint(self._execute)
+        except BaseException:
+            with suppress(Exception):  # the first error is the one that tells
+                self._run("ROLLBACK TO SAVEPOINT sqlcache_nb")
+                self._run("RELEASE SAVEPOINT sqlcache_nb")
+            raise
+        self._run("RELEASE SAVEPOINT sqlcache_nb")
+        self._ends_alone = False
+        return fingerprint
+
+    def _read_temporary(self) -> bool:
+        try:
+            return self._probe.temporary_was_read(self._execute)
+        except Exception as fault:  # a driver's own
+            raise CannotAsk(f"the session cannot be asked ({type(fault).__name__})") from fault
+
+    def _state(self) -> State:
+        raw = self.raw
+        if not getattr(raw, "closed", False):
+            if _is_of(raw, "psycopg", "Connection") or _is_of(raw, "psycopg2.extensions", "connection"):
+                # Both give libpq's own numbers.
+                return _LIBPQ.get(int(raw.info.transaction_status), State.UNKNOWN)
+            if _is_of(raw, "pg8000.core", "CoreConnection"):
+                return _PG8000.get(raw._transaction_status, State.UNKNOWN)  # noqa: SLF001  # told nowhere else
+        return State.UNKNOWN
+
+    def _roll_back(self) -> None:
+        with suppress(Exception):  # pandas will meet it, too
+            self.raw.rollback()
+
+    def _run(self, sql: str) -> None:
+        self._execute(sql, has_rows=False)
+
+    def _execute(self, sql: str, *, has_rows: bool = True) -> list[Any]:
+        # psycopg would prepare a statement that it has seen five times.
+        options = {"prepare": False} if _is_of(self.raw, "psycopg", "Connection") else {}
+        with closing(self.raw.cursor()) as cursor:
+            cursor.execute(sql, **options)
+            return list(cursor.fetchall()) if has_rows else []
+
+
+_LIBPQ = {0: State.IDLE, 2: State.IN_TRANSACTION, 3: State.FAILED}
+_PG8000 = {None: State.IDLE, b"I": State.IDLE, b"T": State.IN_TRANSACTION, b"E": State.FAILED}
+
+
+def _is_of(raw: Any, module: str, name: str) -> bool:
+    """Whether a connection is of a driver's class: who has one has loaded the driver."""
+    kind = getattr(sys.modules.get(module), name, None)
+    return kind is not None and isinstance(raw, kind)
