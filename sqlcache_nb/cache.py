@@ -12,14 +12,12 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from pandas import DataFrame
 from pandas.api.extensions import no_default
 
-from sqlcache_nb import config, guard, report, retention
+from sqlcache_nb import config, report
 from sqlcache_nb.chunks import Recording, read_back, started, timed
-from sqlcache_nb.entry import Entry, Provenance
 from sqlcache_nb.errors import (
     DamagedPayload,
     NotCacheable,
@@ -30,12 +28,12 @@ from sqlcache_nb.errors import (
 from sqlcache_nb.explain import Surroundings, explain, looked_up, nearest_to
 from sqlcache_nb.freshness import Reason, Ttl, Verdict, parse_ttl
 from sqlcache_nb.inventory import Stats, opened_payload
-from sqlcache_nb.key import Key
+from sqlcache_nb.keeping import Keeper, Miss
 from sqlcache_nb.parts import Asked
-from sqlcache_nb.question import Answer, Question, entry_of, examine, provenance_of, question_of, write_of
+from sqlcache_nb.question import Answer, Question, examine, question_of, write_of
 from sqlcache_nb.request import CacheOptions, PandasCall, taking_what, told_apart
 from sqlcache_nb.result import Outcome, Result, Written
-from sqlcache_nb.shield import Shielded, not_cached
+from sqlcache_nb.shield import not_cached
 from sqlcache_nb.sources import Source, source_of
 from sqlcache_nb.stores import Store, Stored
 from sqlcache_nb.why import Explanation, Nearest
@@ -58,19 +56,7 @@ class _Hit:
     payload: Payload
 
 
-@dataclass(frozen=True, slots=True)
-class _Miss:
-    """A question that must be fetched, why, what its statement does, and what its session had written."""
-
-    question: Question
-    asked: Asked
-    verdict: Verdict
-    nearest: Nearest | None
-    facts: guard.Facts
-    written: int | None
-
-
-class QueryCache(Shielded):
+class QueryCache(Keeper):
     """A drop-in for `pandas.read_sql` that keeps what it returned.
 
     Args:
@@ -111,10 +97,13 @@ class QueryCache(Shielded):
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         settings = config.load()
-        super().__init__(settings.directory if store is None else store, clock)
+        super().__init__(
+            settings.directory if store is None else store,
+            settings.size_limit if size_limit is None else config.parse_size(size_limit),
+            clock,
+        )
         self._announcement = report.announcement(settings) if store is None else None
         self._default_ttl = settings.ttl if ttl is None else parse_ttl(ttl)
-        self._size_limit = settings.size_limit if size_limit is None else config.parse_size(size_limit)
         self._store_params = settings.store_params if store_params is None else store_params
         self._counts: Counter[Outcome] = Counter()
         self._saved = 0.0
@@ -209,23 +198,23 @@ class QueryCache(Shielded):
             )
             if isinstance(found, _Hit):
                 return self._counted(self._hit(found, call, con))
-            if before is not None and isinstance(found, _Miss):
-                before(_fetched(found, options, lambda: None))
+            if before is not None and isinstance(found, Miss):
+                before(found.result(options, lambda: None))
             answer = self._fetch(call, source)
-            if not isinstance(found, _Miss):
+            if not isinstance(found, Miss):
                 self._shielded(lambda: self._invalidate_written(*write_of(call, source)))
             elif call.chunksize is None:
                 doubt = self._shielded(partial(source.confirm, volatile=found.facts.volatile))
                 answer = replace(answer, doubt=doubt)
             if call.chunksize is not None:
-                miss = found if isinstance(found, _Miss) else None
+                miss = found if isinstance(found, Miss) else None
                 borrowed.pop_all()  # until the last chunk
                 answer = replace(answer, frame=started(self._chunks(answer, miss, call, source, options)))
         if found is None:
             return self._bypass(source.label, answer, Reason.ASKED, "no_store was given")
         if isinstance(found, NotCacheable):
             return self._refused(source.label, answer, found)
-        fetched = _fetched(found, options, lambda: answer.frame)
+        fetched = found.result(options, lambda: answer.frame)
         if call.chunksize is not None:
             return self._counted(replace(fetched, detail="stored once its last chunk is read"))
         stored = self._shielded(lambda: self._keep(found, answer, options))
@@ -234,7 +223,7 @@ class QueryCache(Shielded):
             return self._refused(found.question.label, answer, stored)
         return self._counted(replace(fetched, entry=stored.entry, path=stored.path, elapsed=answer.elapsed))
 
-    def _hit_or_miss(self, call: PandasCall, source: Source, options: CacheOptions) -> _Hit | _Miss:
+    def _hit_or_miss(self, call: PandasCall, source: Source, options: CacheOptions) -> _Hit | Miss:
         """What is known before anything is fetched.
 
         Raises:
@@ -247,7 +236,7 @@ class QueryCache(Shielded):
         facts = examine(question, source, store_random=options.store_random)
         asked = question.asked(store_params=self._store_params)
         near = self._nearest(asked) if found.reason is Reason.FIRST_TIME else None
-        return _Miss(question, asked, found, near, facts, source.written())
+        return Miss(question, asked, found, near, facts, source.written())
 
     def _nearest(self, asked: Asked) -> Nearest | None:
         near = self._shielded(lambda: nearest_to(asked, self._store()))
@@ -318,7 +307,7 @@ class QueryCache(Shielded):
         return Answer(frame, fetched_at, time.perf_counter() - begun)
 
     def _chunks(
-        self, answer: Answer, miss: _Miss | None, call: PandasCall, source: Source, options: CacheOptions
+        self, answer: Answer, miss: Miss | None, call: PandasCall, source: Source, options: CacheOptions
     ) -> Generator[Any, None, None]:
         """Nothing, to be `started`, and then the chunks as pandas makes them; stored after the last one."""
         recording = Recording(self._store)
@@ -333,88 +322,6 @@ class QueryCache(Shielded):
             if miss is not None:
                 whole = replace(answer, elapsed=elapsed)
                 self._is_done(miss, lambda: self._keep_chunks(miss, whole, recording, call, source, options))
-
-    def _record(self, recording: Recording, chunk: DataFrame) -> None:
-        self._check_size(recording.add(chunk))
-
-    def _is_done(self, miss: _Miss, step: Callable[[], object]) -> bool:
-        """Whether a step of storing chunks succeeds; if not, it is said, and what is stored is forgotten."""
-        refusal = self._shielded(step)
-        if isinstance(refusal, NotCacheable):
-            self._warn(NotCachedWarning, not_cached(refusal))
-            self._forget(miss.question.key)
-            return False
-        return True
-
-    def _keep_chunks(
-        self,
-        miss: _Miss,
-        answer: Answer,
-        recording: Recording,
-        call: PandasCall,
-        source: Source,
-        options: CacheOptions,
-    ) -> None:
-        """Store the chunks of an answer.
-
-        Raises:
-            NotCacheable: the connection has been used in between, and they may be of two minds.
-            StoreError: the directory cannot be used.
-        """
-        again = question_of(call, source, options.source_name)
-        if again.key.digest != miss.question.key.digest or source.written() != miss.written:
-            raise NotCacheable("the connection was written to while its chunks were read")
-        source.confirm(volatile=miss.facts.volatile)
-        provenance = provenance_of(
-            miss.question, miss.asked, miss.facts, answer, recording.shape, recording.chunks
-        )
-        self._write(miss, provenance, recording.finish(provenance.to_json()), options)
-
-    def _keep(self, miss: _Miss, answer: Answer, options: CacheOptions) -> Stored:
-        """Store an answer.
-
-        Raises:
-            NotCacheable: it would not come back exactly, or is too large.
-            StoreError: the directory cannot be used.
-        """
-        from sqlcache_nb.codec import encode
-
-        if answer.doubt is not None:
-            raise answer.doubt
-        provenance = provenance_of(miss.question, miss.asked, miss.facts, answer, answer.frame.shape)
-        payload = encode(answer.frame, provenance.to_json())
-        self._check_size(payload.size)
-        return self._write(miss, provenance, memoryview(payload), options)
-
-    def _write(
-        self, miss: _Miss, provenance: Provenance, payload: memoryview | BinaryIO, options: CacheOptions
-    ) -> Stored:
-        """Write an entry and its payload, and make room for them."""
-        store = self._store()
-        before = store.lookup(miss.question.key.digest)
-        entry = replace(entry_of(miss.question, miss.facts, provenance), ttl=options.seconds)
-        if before is not None:
-            entry = entry.replacing(before.entry, self._clock())
-        entry = entry.labelled(options.name, options.tags)
-        stored = store.write(entry, payload)
-        self._used.add(entry.key)
-        self._shielded(lambda: self._make_room(stored.entry))
-        return stored
-
-    def _check_size(self, size: int) -> None:
-        if size > self._size_limit:
-            raise NotCacheable(f"the result is larger than size_limit, {report.size(self._size_limit)}")
-
-    def _make_room(self, newest: Entry) -> None:
-        """Evict the oldest other entries where the store is over its size."""
-        store = self._store()
-        if store.size() > self._size_limit:
-            others = [stored.entry for stored in store.entries() if stored.entry.key != newest.key]
-            store.delete([entry.key for entry in retention.to_evict(others, self._size_limit - newest.bytes)])
-
-    def _forget(self, key: Key) -> None:
-        """Delete what is stored of a question: it is older than what was just seen, and must not come back."""
-        self._shielded(lambda: self._store().delete([key.digest]))
 
     def _refused(self, label: str, answer: Answer, refusal: NotCacheable) -> Result:
         self._warn(NotCachedWarning, not_cached(refusal))
@@ -492,10 +399,3 @@ class QueryCache(Shielded):
 
 
 _NEVER_SEEN = Verdict(False, Reason.FIRST_TIME)
-
-
-def _fetched(miss: _Miss, options: CacheOptions, decode: Callable[[], Any]) -> Result:
-    """What is known of an answer before it is stored."""
-    outcome = Outcome.REFRESHED if options.refresh else Outcome.MISS
-    verdict, label = miss.verdict, miss.question.label
-    return Result(outcome, verdict.reason, label, decode, invalidated_at=verdict.since, nearest=miss.nearest)
