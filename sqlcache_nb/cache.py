@@ -381,6 +381,8 @@ class QueryCache(Keeper):
     def execute(self, sql: Any, con: Any, params: Any = None) -> Written:
         """Run a write once, in a transaction of its own that is committed; nothing is cached.
 
+        The rows of a RETURNING are the `frame` of what it gives.
+
         Stored answers from the same database that name a table which it touched are then stale; where that
         cannot be told, as of a procedure, all from the same database.
 
@@ -393,9 +395,9 @@ class QueryCache(Keeper):
             UnsupportedSource: a connection, whose transactions are its owner's.
             Exception: whatever the driver raises; nothing is invalidated then.
         """
-        from sqlcache_nb.sources import engines
+        from sqlcache_nb.sources import writing
 
-        return Written(*engines.execute(con, sql, params, self._invalidated_by))
+        return Written(*writing.execute(con, sql, params, self._invalidated_by))
 
 
 _NEVER_SEEN = Verdict(False, Reason.FIRST_TIME)

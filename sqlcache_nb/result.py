@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from functools import cached_property
@@ -14,6 +14,8 @@ from sqlcache_nb.freshness import Reason
 from sqlcache_nb.why import Nearest
 
 if TYPE_CHECKING:
+    from pandas import DataFrame
+
     from sqlcache_nb.entry import Entry
 
 
@@ -88,7 +90,9 @@ class Written:
     Args:
         rows: rows that it touched, -1 where the driver does not tell.
         invalidated: entries that it made stale: those of the same database that name a table it touched.
+        frame: the rows that it returned (RETURNING), None where the statement returns none.
     """
 
     rows: int
     invalidated: int
+    frame: DataFrame | None = field(default=None, compare=False)

@@ -188,7 +188,7 @@ class CachedSQLMagics(Magics):
     def _query(
         self, sql: str, con: Any, options: grammar.Options, scopes: Scopes, *, target: str | None = None
     ) -> DataFrame | None:
-        """The frame that answers the SQL; None after a write."""
+        """The frame that answers the SQL; None after a write that returns no rows."""
         dialect = facts_of(con)[1]
         statements = _statements(sql, dialect)
         kinds = [_kind_of(statement, dialect) for statement in statements]
@@ -196,9 +196,11 @@ class CachedSQLMagics(Magics):
             if kind is not Kind.QUERY:
                 _check_rows(statement, dialect)
         if len(statements) == 1:
-            _check_kind(kinds[0], options, target)
+            _check_kind(kinds[0], options)
         else:
-            _check_kinds(kinds, options, target)
+            _check_kinds(kinds, options)
+        if kinds[-1] is Kind.WRITE and target is not None and not _returns_rows(statements[-1], dialect):
+            raise NotebookError(f"a write has no result that {target} could hold: leave {target} << out")
         steps = [
             _step(statement, kind, con, dialect, options, scopes)
             for statement, kind in zip(statements, kinds, strict=True)
@@ -216,7 +218,7 @@ class CachedSQLMagics(Magics):
             )
 
     def _run(self, step: _Step, con: Any, options: grammar.Options, uncached: str) -> DataFrame | None:
-        """The frame that answers one statement; None after a write.
+        """The frame that answers one statement; None after a write that returns no rows.
 
         Args:
             step: the statement.
@@ -231,7 +233,7 @@ class CachedSQLMagics(Magics):
                 con = outside_transactions(con, step.sql, dialect)
                 written = cache.execute(question.sql, con, question.params)
                 self._show(report.written(written.rows, source, written.invalidated), options)
-                return None
+                return written.frame
             is_quiet = self.quiet or options.quiet
             before = None if is_quiet else lambda known: line.expect(report.awaited(known, now=_now()))
             policy = grammar.Options(no_store=True) if uncached else options
@@ -364,7 +366,7 @@ def _asked(question: Question, con: Any, options: grammar.Options) -> tuple[Pand
     )
 
 
-def _check_kinds(kinds: list[Kind], options: grammar.Options, target: str | None) -> None:
+def _check_kinds(kinds: list[Kind], options: grammar.Options) -> None:
     """Refuse several statements of which one would change data unasked, or lose a result."""
     for number, kind in enumerate(kinds, 1):
         if kind in {Kind.SEVERAL, Kind.UNKNOWN}:
@@ -377,10 +379,7 @@ def _check_kinds(kinds: list[Kind], options: grammar.Options, target: str | None
                 f"statement {number} of {len(kinds)} changes the database: "
                 "add --write to run and commit each by itself"
             )
-    # The last one decides whether there is a frame; among the others any may write.
-    _check_kind(Kind.WRITE if Kind.WRITE in kinds else kinds[-1], options, None)
-    if kinds[-1] is Kind.WRITE:
-        _check_kind(kinds[-1], options, target)
+    _check_kind(Kind.WRITE if Kind.WRITE in kinds else kinds[-1], options)
 
 
 @contextmanager
@@ -394,7 +393,7 @@ def _numbered(number: int, count: int) -> Iterator[None]:
         raise NotebookError(f"statement {number} of {count}: {fault}") from None
 
 
-def _check_kind(kind: Kind, options: grammar.Options, target: str | None) -> None:
+def _check_kind(kind: Kind, options: grammar.Options) -> None:
     """Refuse what would change data unasked, or lose a result."""
     if kind is Kind.SEVERAL:
         raise NotebookError("several statements: give each a cell of its own, so that no result is lost")
@@ -404,8 +403,12 @@ def _check_kind(kind: Kind, options: grammar.Options, target: str | None) -> Non
         raise NotebookError(
             "--write is for statements that change the database; this one reads: leave it out"
         )
-    if options.write and target is not None:
-        raise NotebookError(f"a write has no result that {target} could hold: leave {target} << out")
+
+
+def _returns_rows(sql: str, dialect: str) -> bool:
+    """Whether a write may return rows: by RETURNING, or as a SELECT ... FOR UPDATE."""
+    code = [token.text.lower() for token in tokens(sql, dialect) if token.kind == "word"]
+    return "returning" in code or (code[0] == "select" and "into" not in code)
 
 
 def _check_rows(sql: str, dialect: str) -> None:

@@ -350,55 +350,6 @@ class SessionSource(Source):
         return self._source.execution_options()
 
 
-def execute(
-    con: object, sql: object, params: Any, then: Callable[[str, str, tuple[str, ...]], int]
-) -> tuple[int, int]:
-    """Run a write once, in a transaction of its own that is committed.
-
-    Args:
-        con: an Engine or a URL.
-        sql: a string for the driver as it stands, or a statement of SQLAlchemy.
-        params: as pandas takes them.
-        then: is called after the commit with what the driver got, the dialect's name, and where it was
-            written (`SourceIdentity.places`); after a commit that failed, too, since it may have been
-            carried out all the same.
-
-    Returns:
-        The number of rows touched, -1 where the driver does not tell, and what `then` gives.
-
-    Raises:
-        UnsupportedSource: a connection, whose transactions are its owner's.
-    """
-    if not isinstance(con, str | Engine):
-        raise UnsupportedSource(
-            "a write needs an Engine or a URL: a connection's transactions are its owner's"
-        )
-    engine = create_engine(con) if isinstance(con, str) else con
-    rows, then_given = -1, 0
-    ran: tuple[str, str, tuple[str, ...]] | None = None
-    try:
-        with engine.begin() as connection:
-            run: Any = connection.exec_driver_sql if isinstance(sql, str) else connection.execute
-            result = run(sql, params)
-            rows = _rows_touched(result)
-            ran = result.context.statement or "", connection.dialect.name, places_of(connection)
-    finally:
-        if engine is not con:
-            engine.dispose()
-        if ran is not None:
-            then_given = then(*ran)
-    return rows, then_given
-
-
-def _rows_touched(result: Any) -> int:
-    if not result.returns_rows:
-        return int(result.rowcount)
-    # SQLite counts the rows of a RETURNING only as they are read; DuckDB's answer is the count.
-    is_count = result.context.dialect.name == "duckdb" and list(result.keys()) == ["Count"]
-    rows = result.fetchall()
-    return sum(int(row[0]) for row in rows) if is_count else len(rows)
-
-
 def places_of(con: Engine | Connection) -> tuple[str, ...]:
     """Where a connection writes, as `SourceIdentity.places` words it; () where nothing can be stored of it.
 

@@ -272,6 +272,18 @@ SELECT id FROM flights;"""
     assert len(notebook.run("%cachedsql list")) == 0
 
 
+def test_what_a_write_returns_is_not_lost(notebook: Notebook, database: Path) -> None:
+    cell = """%%cachedsql db out << --write
+UPDATE flights SET delay = 0 WHERE id = 1 RETURNING id;
+INSERT INTO flights VALUES (9, 'XX', 'EWR', 1) RETURNING id, delay"""
+    notebook.run(cell)
+    assert notebook["out"].to_dict("list") == {"id": [9], "delay": [1]}
+    assert rows(database, "select delay from flights where id in (1, 9)") == [(0,), (1,)]
+    assert "written: 1 row · flights.db" in notebook.shown
+    frame = notebook.run("%%cachedsql db --write\nDELETE FROM flights WHERE id = 9 RETURNING carrier")
+    assert frame["carrier"].tolist() == ["XX"]
+
+
 def test_a_temporary_table_is_seen_by_what_follows(notebook: Notebook) -> None:
     cell = """%%cachedsql db mine << --write
 CREATE TEMP TABLE late AS SELECT * FROM flights WHERE delay > 30;
