@@ -97,6 +97,14 @@ class Source:
         """
         return None
 
+    def has_table(self, name: str) -> bool:
+        """Whether pandas would read a table of that name, rather than run it as a statement.
+
+        Args:
+            name: what was asked, as it stands.
+        """
+        return False
+
     def zone(self) -> str | None:
         """The time zone in which the session's `current_date` is meant, by its IANA name; None if not known."""
         return None

@@ -154,6 +154,9 @@ class EngineSource(Source):
     def schema(self) -> Schema | None:
         return _schema(self._borrowed()) if self.dialect_name in FILE_DIALECTS else None
 
+    def has_table(self, name: str) -> bool:
+        return _has_table(self._held or self._engine, name)
+
     def places(self) -> tuple[str, ...]:
         return places_of(self._engine)
 
@@ -278,6 +281,9 @@ class ConnectionSource(Source):
     def schema(self) -> Schema | None:
         return _schema(self.con) if self.dialect_name in FILE_DIALECTS else None
 
+    def has_table(self, name: str) -> bool:
+        return _has_table(self.con, name)
+
     def zone(self) -> str | None:
         return _zone(self.con)
 
@@ -336,6 +342,9 @@ class SessionSource(Source):
 
     def schema(self) -> Schema | None:
         return self._source.schema()
+
+    def has_table(self, name: str) -> bool:
+        return self._source.has_table(name)
 
     def zone(self) -> str | None:
         return self._source.zone()
@@ -439,6 +448,14 @@ def _schema(connection: Connection) -> Schema:
     # What SQLAlchemy adds to a session of SQLite, and anybody may replace there.
     replaceable = {"regexp": ""} if connection.dialect.name == "sqlite" else {}
     return replace(schema, definitions={**schema.definitions, **replaceable})
+
+
+def _has_table(con: Engine | Connection, name: str) -> bool:
+    """Whether pandas finds a table of that name: asked as pandas asks."""
+    try:
+        return inspect(con).has_table(name)
+    except SQLAlchemyError:  # pandas will meet it, too
+        return False
 
 
 def _zone(connection: Connection) -> str | None:

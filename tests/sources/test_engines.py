@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from sqlalchemy import Column, Connection, Engine, Integer, String, event, insert, select, text, type_coerce
 from sqlalchemy.exc import IntegrityError
@@ -353,3 +354,38 @@ def test_a_raw_connection_of_another_driver_runs_uncached(cache: QueryCache) -> 
     with duckdb.connect() as con, pytest.warns(UserWarning) as seen:  # noqa: PT030  # pandas warns, too
         assert cache.read("select 1 as n", con).outcome is Outcome.BYPASSED
     assert any("raw connection of duckdb" in str(warning.message) for warning in seen)
+
+
+# --- names of tables -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name", ["Order Details", "daily-sales", "update", "begin", "a;b", "drop table sales"]
+)
+def test_a_table_is_read_by_its_name_whatever_that_is(cache: QueryCache, sales: Engine, name: str) -> None:
+    with sales.begin() as con:
+        con.exec_driver_sql(f'create table "{name}" as select 1 as n')
+    first = cache.read(name, sales)
+    assert (first.outcome, first.entry and first.entry.provenance.tables) == (Outcome.MISS, (name,))
+    with sales.connect() as con:
+        assert cache.read(name, con).outcome is Outcome.HIT
+    assert len(pd.read_sql("sales", sales)) == 6
+    with sales.begin() as con:
+        con.exec_driver_sql(f'insert into "{name}" values (2)')
+    assert cache.read(name, sales).frame["n"].tolist() == [1, 2]
+
+
+@pytest.mark.server
+def test_a_table_of_a_server_is_read_by_its_name_whatever_that_is(
+    cache: QueryCache, postgresql_url: str, engines: Callable[..., Engine]
+) -> None:
+    pytest.importorskip("psycopg")
+    engine = engines(postgresql_url)
+    cache.execute('create table "Order Details" as select 1 as n', engine)
+    try:
+        assert cache.read("Order Details", engine).outcome is Outcome.MISS
+        assert cache.read("Order Details", engine).outcome is Outcome.HIT
+        assert cache.execute('insert into "Order Details" values (2)', engine).invalidated == 1
+        assert cache.read("Order Details", engine).frame["n"].tolist() == [1, 2]
+    finally:
+        cache.execute('drop table "Order Details"', engine)
