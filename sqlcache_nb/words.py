@@ -79,6 +79,9 @@ def clock(words: Sequence[Word], dialect: str) -> tuple[bool, bool]:
         if dialect == "sqlite" and word.is_call and (strings := _sqlite_day(words, position)) is not None:
             day = True
             told.update(strings)
+        elif dialect == "sqlite" and word.quoted and word.text in _CLOCK_WORDS and position:
+            # Where no column has such a name, SQLite reads a string (https://www.sqlite.org/quirks.html, 8).
+            time |= words[position - 1].text in {"(", ","}
         elif position not in told and _is_clock(word):
             if _is_day(word, dialect):
                 day = True
@@ -144,7 +147,7 @@ def _sqlite_day(words: Sequence[Word], position: int) -> list[int] | None:
 
 _CHANCE = frozenset(
     """random rand randn rand32 rand64 randcanonical random_normal randomblob random_bytes random_string uuid uuidv4
-    uuidv7 uuid_short uuid_string newid newsequentialid gen_random_uuid gen_random_bytes gen_salt generate_uuid
+    uuidv7 uuid_short uuid_string reservoir_quantile newid newsequentialid gen_random_uuid gen_random_bytes gen_salt generate_uuid
     generateuuidv4 generateuuidv7 uuid_generate_v1 uuid_generate_v1mc uuid_generate_v4 sys_guid randstr shuffle
     dbms_random""".split()
 )
@@ -161,8 +164,15 @@ _SEQUENCES = frozenset({"oracle", "snowflake"})  # where seq.nextval is no colum
 
 _SESSION = frozenset(
     """current_setting getvariable session_context sys_context currval lastval last_insert_rowid last_insert_id
-    changes total_changes row_count found_rows scope_identity ident_current pg_backend_pid connection_id
+    changes total_changes current_query current_connection_id row_count found_rows scope_identity ident_current pg_backend_pid connection_id
     pg_current_wal_lsn""".split()
+)
+# SQLite's table-valued functions that tell of the file, and not of the session.
+_PRAGMAS_OF_THE_FILE = frozenset(
+    f"pragma_{name}"
+    for name in """application_id auto_vacuum encoding foreign_key_check foreign_key_list freelist_count index_info
+    index_list index_xinfo integrity_check page_count page_size quick_check schema_version table_info table_list
+    table_xinfo user_version""".split()
 )
 # Among words with a space between; elsewhere such signs are operators, or stand before a bound value.
 _VARIABLES = {
@@ -243,6 +253,8 @@ def session(words: Sequence[Word], dialect: str) -> str:
     for word in words:
         if word.is_call and word.text in _SESSION:
             return f"the statement calls {word.text}, whose answer is the session's"
+        if dialect == "sqlite" and word.text.startswith("pragma_") and word.text not in _PRAGMAS_OF_THE_FILE:
+            return f"the statement reads {word.text}, which is a setting of the session"
     text = " ".join("" if word.string else word.text for word in words)
     if dialect in _VARIABLES and (found := _VARIABLES[dialect].search(text)):
         return f"the statement reads or sets {found[0].replace(' ', '')}, a variable of the session"

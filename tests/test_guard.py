@@ -153,6 +153,8 @@ VOLATILE: list[tuple[str, str]] = [
     ("sqlite", "select date('now' || '') from t"),
     ("sqlite", "select julianday()"),
     ("sqlite", "select strftime('%s', 'now')"),
+    ("sqlite", 'select datetime("now")'),  # a string, where no column has that name
+    ("sqlite", 'select strftime("%s", "now"), a from t'),
     ("sqlite", "select strftime('%s')"),
     ("sqlite", "select unixepoch('subsec')"),
 ]
@@ -197,6 +199,8 @@ NO_CATALOGS: list[tuple[str, str]] = [
 ]
 TIMELESS: list[tuple[str, str]] = [
     ("", "select now from t"),
+    ("sqlite", 'select "today" from t'),
+    ("postgresql", "select date_trunc('day', \"now\") from t"),
     ("", 'select "current_date" from t'),
     ("", "select 1 -- now()"),
     ("", "select /* current_timestamp */ 1"),
@@ -324,6 +328,10 @@ NO_DEEDS: list[tuple[str, str]] = [
     ("", "select sleep from nights"),
 ]
 OF_THE_SESSION: list[tuple[str, str]] = [
+    ("sqlite", "select * from pragma_foreign_keys"),
+    ("sqlite", "select * from pragma_cache_size()"),
+    ("duckdb", "select current_query()"),
+    ("duckdb", "select current_connection_id()"),
     ("sqlite", "select last_insert_rowid()"),
     ("sqlite", "select changes()"),
     ("postgresql", "select currval('s')"),
@@ -339,6 +347,7 @@ OF_THE_SESSION: list[tuple[str, str]] = [
     ("bigquery", "select @@time_zone"),
 ]
 NOT_OF_THE_SESSION: list[tuple[str, str]] = [
+    ("sqlite", "select name from pragma_table_info('t')"),
     ("postgresql", "select a @> b, a <@ b, @ -5, a @@ b, a @? b from t"),
     ("mysql", "select 'a@b' from t"),
     ("bigquery", "select * from t where a = @a"),

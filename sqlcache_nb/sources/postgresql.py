@@ -15,8 +15,11 @@ from sqlcache_nb.sources.fingerprints import Fingerprint
 # They say how long, by what means and for whom a statement runs, and not what it answers.
 HARMLESS = """application_name default_transaction_deferrable default_transaction_isolation
     default_transaction_read_only idle_in_transaction_session_timeout idle_session_timeout lock_timeout
-    maintenance_work_mem standard_conforming_strings statement_timeout transaction_deferrable
+    maintenance_work_mem statement_timeout transaction_deferrable
     transaction_isolation transaction_read_only transaction_timeout work_mem""".split()
+FIRST_OID = 16384
+"""What has a number from there on was made by a person, and not with the server."""
+
 # They are told of every session, whoever has set them.
 _TOLD = """search_path TimeZone DateStyle IntervalStyle bytea_output extra_float_digits row_security
     client_encoding""".split()
@@ -26,6 +29,12 @@ _SET_BY_DRIVERS = ["DateStyle", "client_encoding", "extra_float_digits"]
 
 def _list(names: Iterable[str]) -> str:
     return ", ".join(f"'{name}'" for name in names)
+
+
+def _versions(catalog: str) -> str:
+    """A digest of which rows of a catalog there are, and in which version: CREATE OR REPLACE keeps a row's oid."""
+    return f"""(SELECT pg_catalog.md5(pg_catalog.string_agg(
+        pg_catalog.concat(oid, ' ', xmin), ' ' ORDER BY oid)) FROM pg_catalog.{catalog} WHERE oid >= {FIRST_OID})"""  # noqa: S608
 
 
 # One value, as JSON: whatever converters a connection has, they leave a text alone. Names are qualified, since
@@ -53,10 +62,7 @@ SELECT CAST(pg_catalog.json_build_object(
     'age', EXTRACT(epoch FROM pg_catalog.statement_timestamp() - pg_catalog.transaction_timestamp()),
     'oid', (SELECT CAST(CAST(oid AS text) AS bigint) FROM pg_catalog.pg_database
             WHERE datname = pg_catalog.current_database()),
-    'code', pg_catalog.json_build_array(
-        (SELECT max(oid) FROM pg_catalog.pg_proc), (SELECT max(oid) FROM pg_catalog.pg_rewrite),
-        (SELECT pg_catalog.json_agg(pg_catalog.json_build_array(oid, CAST(xmin AS text)) ORDER BY oid)
-         FROM pg_catalog.pg_policy)),
+    'code', pg_catalog.json_build_array({", ".join(_versions(name) for name in ("pg_proc", "pg_rewrite", "pg_policy"))}),
     'may tell', pg_catalog.has_function_privilege('pg_catalog.pg_control_system()', 'execute')
 ) AS text)
 """  # noqa: S608  # names of our own

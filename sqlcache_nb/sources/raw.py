@@ -10,10 +10,8 @@ from sqlcache_nb.errors import NotCacheable
 from sqlcache_nb.identity import SourceIdentity
 from sqlcache_nb.sources.base import Source
 from sqlcache_nb.sources.fingerprints import Fingerprint
+from sqlcache_nb.sources.postgresql import FIRST_OID
 from sqlcache_nb.sources.sessions import LiveSession
-
-_FIRST_OID_OF_A_PERSON = 16384
-"""Types from there on are made in one database, and what reads them is made for them."""
 
 
 class RawSource(Source):
@@ -90,8 +88,9 @@ def _of_psycopg(con: Any) -> dict[str, object]:
         (number, str(what)): kind for number, each in enumerate(tables) for what, kind in each.items() if kind
     }
     homes = {kind.__module__.partition(".")[0] for kind in known.values()}
+    # What reads a type of somebody's own is made for one database.
     newest = max(oid for each in maps._loaders for oid in each)  # noqa: SLF001  # as above
-    if newest >= _FIRST_OID_OF_A_PERSON or not homes <= {"psycopg", "psycopg_binary", "psycopg_c"}:
+    if newest >= FIRST_OID or not homes <= {"psycopg", "psycopg_binary", "psycopg_c"}:
         raise NotCacheable("the connection converts values by code of somebody's own, which has no identity")
     # One of psycopg's own may stand in another's place: numeric as float is such a recipe.
     return {"converters": {name: f"{kind.__module__}.{kind.__qualname__}" for name, kind in known.items()}}

@@ -634,3 +634,39 @@ class TestRefusals:
             pytest.warns(NotCachedWarning, match="raw connection of psycopg2"),
         ):
             assert cache.read(QUERY, raw).outcome is Outcome.BYPASSED
+
+
+class TestSettings:
+    @pytest.mark.parametrize(
+        "code",
+        [
+            "view tenants as select region from sales where {}",
+            """function tenants() returns setof text language sql as
+               $$ select region from sales where {} $$""",
+        ],
+    )
+    def test_code_that_comes_to_read_one(
+        self, cache: QueryCache, con: Connection, run: Callable[[str], None], code: str
+    ) -> None:
+        kind, sql = code.split(maxsplit=1)[0], "select * from tenants" + "()" * code.startswith("function")
+        run("create or replace " + code.format("true"))
+        try:
+            con.exec_driver_sql("set app.of = 'north'")
+            con.commit()
+            assert outcomes(cache, con, sql) == MISS_THEN_HIT
+            con.rollback()  # else the view is locked
+            run("create or replace " + code.format("region = current_setting('app.of', true)"))
+            for tenant in ("north", "south"):
+                con.exec_driver_sql(f"set app.of = '{tenant}'")
+                con.commit()
+                assert cache.read(sql, con).frame.iloc[:, 0].unique().tolist() == [tenant]
+        finally:
+            con.rollback()
+            run(f"drop {kind} tenants")
+
+    def test_how_strings_are_read(self, cache: QueryCache, con: Connection) -> None:
+        sql = r"select 'a\tb' as text"
+        assert cache.read(sql, con).frame["text"].tolist() == [r"a\tb"]
+        con.exec_driver_sql("set standard_conforming_strings = off")
+        con.exec_driver_sql("set escape_string_warning = off")
+        assert cache.read(sql, con).frame["text"].tolist() == ["a\tb"]
