@@ -25,7 +25,7 @@ _ADDRESS = frozenset({"host", "hostaddr", "port", "pghost", "pghostaddr", "pgpor
 _HOSTS = ("hostaddr", "PGHOST", "PGHOSTADDR", "unix_socket")
 _LOOPBACK = frozenset({"", "127.0.0.1", "::1", "localhost"})
 _PORTS = {"postgresql": 5432, "mysql": 3306, "mariadb": 3306, "mssql": 1433, "oracle": 1521}
-SERVER_OPTIONS = frozenset({"system_identifier", "database_oid"})
+SERVER_OPTIONS = frozenset({"system_identifier", "database_oid", "server_uuid"})
 """Options by which a server, and a database of it, tell themselves from others behind the same address."""
 
 _ATTACHED = "attached"

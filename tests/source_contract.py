@@ -54,7 +54,7 @@ class SourceContract(Contract):
         assert cache.read(QUERY, con).outcome is Outcome.HIT
 
 
-SESSIONS = [
+POSTGRESQL_SESSIONS = [
     ("set search_path to dev", QUERY),
     ("set role one", "select note from notes"),
     ("set role two", "select note from notes"),
@@ -66,11 +66,20 @@ SESSIONS = [
     ("set app.tenant to 'red'", "select region from of_tenant"),
     ("set transform_null_equals to on", "select count(*) as n from sales where region = null"),
 ]
-"""Settings, and a question that they give another answer."""
 
 
 class ServerContract(Contract):
-    """Of sessions of a PostgreSQL server; subclasses run a statement in the session of their `con`."""
+    """Of sessions of a server; subclasses run a statement in the session of their `con`."""
+
+    sessions: list[tuple[str, str]]
+    """Settings, and a question that they give another answer."""
+    has_written: str
+    """What is said of a transaction that has written."""
+
+    @classmethod
+    def pytest_generate_tests(cls, metafunc: pytest.Metafunc) -> None:
+        if "setting" in metafunc.fixturenames:
+            metafunc.parametrize(("setting", "query"), cls.sessions)
 
     def run(self, con: Any, sql: str) -> None:
         raise NotImplementedError
@@ -79,7 +88,6 @@ class ServerContract(Contract):
         """What pandas itself says."""
         return pd.read_sql(sql, con)
 
-    @pytest.mark.parametrize(("setting", "query"), SESSIONS)
     def test_what_is_set_in_a_session_is_another_question(
         self, cache: QueryCache, con: Any, setting: str, query: str
     ) -> None:
@@ -94,19 +102,26 @@ class ServerContract(Contract):
     def test_rows_of_ones_own_are_never_anybody_elses(self, cache: QueryCache, con: Any, begin: str) -> None:
         self.run(con, begin)
         self.run(con, "delete from sales where id > 1")
-        with pytest.warns(NotCachedWarning, match="has written"):
+        with pytest.warns(NotCachedWarning, match=self.has_written):
             assert len(cache.read(QUERY, con).frame) == 1
         self.run(con, "rollback")
         assert len(cache.read(QUERY, con).frame) == 6
 
     def test_a_temporary_table_in_the_place_of_another(self, cache: QueryCache, con: Any) -> None:
         cache.read(QUERY, con)
-        self.run(con, "create temp table sales as select 0 as id, 'x' as region, 1.5 as amount")
+        self.run(con, "create temporary table sales as select 0 as id, 'x' as region, 1.5 as amount")
         self.run(con, "commit")
         for _ in range(2):
             with warnings.catch_warnings(action="ignore", category=NotCachedWarning):
                 result = cache.read(QUERY, con)
             assert (result.outcome, len(result.frame)) == (Outcome.BYPASSED, 1)
+
+
+class PostgresqlContract(ServerContract):
+    """Of sessions of a PostgreSQL server."""
+
+    sessions = POSTGRESQL_SESSIONS
+    has_written = "has written"
 
     def test_a_transaction_that_failed_is_not_touched(self, cache: QueryCache, con: Any, begin: str) -> None:
         self.run(con, begin)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, event, text
 from sqlalchemy.orm import Session
 
 from sqlcache_nb import NotCachedWarning, QueryCache, Reason, Result, report
@@ -436,6 +436,7 @@ class TestMariadb:
     def test_the_date_in_a_zone_that_is_not_known_is_as_good_as_the_time(
         self, cache: QueryCache, server: Engine, clock: Clock
     ) -> None:
+        event.listen(server, "connect", lambda raw, record: raw.query("set time_zone = '+01:30'"))
         for sql in ("select id, curdate() from guarded", "select id, now() from guarded"):
             assert "for 1 h at most" in line_of(cache.read(sql, server), clock)
 

@@ -31,7 +31,8 @@ def source_of(con: Any, sql: object = None, *, vouched: bool = False) -> Source:
     from sqlalchemy.engine import Connection, Engine
     from sqlalchemy.orm import Session, scoped_session
 
-    from sqlcache_nb.sources.engines import ConnectionSource, EngineSource, SessionSource, UrlSource
+    from sqlcache_nb.sources.connections import ConnectionSource, SessionSource
+    from sqlcache_nb.sources.engines import EngineSource, UrlSource
 
     if isinstance(con, scoped_session):
         con = con()

@@ -65,11 +65,16 @@ class AdbcServerSource(Source):
         if self._session is not None and self._fingerprint is not None:
             self._session.confirm(self._fingerprint, volatile=volatile)
 
+    def zone(self) -> str | None:
+        return None if self._session is None else self._session.zone()
+
 
 class AdbcSession(LiveSession):
     """A live session behind an ADBC connection."""
 
     def _state(self) -> State:
+        if self._dialect != "postgresql":
+            return State.UNKNOWN
         with suppress(Exception):  # drivers before 1.4 do not tell, nor does a closed connection
             told = self.raw.adbc_connection.get_option("adbc.postgresql.transaction_status")
             return _STATES.get(told, State.UNKNOWN)

@@ -23,6 +23,8 @@ class Fingerprint:
         temporary: whether there are tables that only this session sees.
         touched: what somebody has set in it, or "".
         doubt: why a session that somebody has touched cannot be told from others, or "".
+        writes: how often the session has written, where that is all it tells.
+        zone: the time zone in which it means the date, as it names it; None where it does not.
     """
 
     user: str
@@ -34,11 +36,13 @@ class Fingerprint:
     temporary: bool = False
     touched: str = ""
     doubt: str = ""
+    writes: int = 0
+    zone: str | None = None
 
     @property
     def tells_its_server(self) -> bool:
         """Whether it says which server it belongs to."""
-        return self.options.keys() >= SERVER_OPTIONS
+        return not SERVER_OPTIONS.isdisjoint(self.options)
 
     def identify(self, identity: SourceIdentity, *, elsewhere: bool, set_up: bool) -> SourceIdentity:
         """An identity together with what the session says.

@@ -92,6 +92,14 @@ def sets_up_each_use(engine: Engine) -> bool:
     )
 
 
+def reads_uncommitted(engine: Engine) -> bool:
+    """Whether the engine's connections see rows that nobody has committed; PostgreSQL's never do."""
+    level = engine.get_execution_options().get("isolation_level")
+    level = level or getattr(engine.dialect, "_on_connect_isolation_level", None)
+    is_dirty = str(level).upper().replace("_", " ") == "READ UNCOMMITTED"
+    return is_dirty and engine.dialect.name != "postgresql"
+
+
 def _has_foreign(engine: Engine, *places: tuple[Any, str]) -> bool:
     return any(
         _is_foreign(listener, engine.dialect)

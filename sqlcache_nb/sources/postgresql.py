@@ -145,6 +145,7 @@ def fingerprint(execute: Execute) -> Fingerprint:
         temporary=bool(temporary),
         touched=", ".join(touched),
         doubt=doubt,
+        zone=dict(zip(_TOLD, told["told"], strict=True))["TimeZone"],
     )
 
 

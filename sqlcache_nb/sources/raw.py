@@ -62,6 +62,9 @@ class RawSource(Source):
         if self._fingerprint is not None:
             self._session.confirm(self._fingerprint, volatile=volatile)
 
+    def zone(self) -> str | None:
+        return self._session.zone()
+
 
 def is_known(con: Any) -> str | None:
     """The driver's name of a raw connection that can be asked, else None."""

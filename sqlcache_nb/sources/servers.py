@@ -25,23 +25,32 @@ from sqlcache_nb.errors import NotCacheable
 from sqlcache_nb.identity import SourceIdentity
 from sqlcache_nb.sources.fingerprints import Fingerprint
 from sqlcache_nb.sources.postgresql import HARMLESS
-from sqlcache_nb.sources.sessions import PROBES, LiveSession
+from sqlcache_nb.sources.sessions import DRIVERS, LiveSession, can_ask
 
-_TOUCHING = re.compile(
-    rf"""(?:^|;|\bbegin\b)\s*(?:--[^\n]*\n\s*|/\*.*?\*/\s*)*
-         (?:set\b(?!\s+(?:session\s+)?(?:local|transaction|{"|".join(HARMLESS)})\b)
+# What holds for a transaction alone, or changes no answer, is left out where one SET sets one thing.
+_HOLDS_SHORTLY = {
+    "postgresql": rf"\s+(?:session\s+)?(?:local|transaction|{'|'.join(HARMLESS)})\b",
+    "mysql": r"\s+transaction\b(?!.*\buncommitted\b)",
+}
+_TOUCHING = {
+    dialect: re.compile(
+        rf"""(?:^|;|\bbegin\b)\s*(?:(?:--|\#)[^\n]*\n\s*|/\*.*?\*/\s*)*
+         (?:set\b(?!{shortly})
             | reset\b | use\b | alter\s+session\b | attach\b | do\b | call\b | exec(?:ute)?\b)
        | \btemp(?:orary)?\s+(?:table|view|sequence|macro)\b | \binto\s+temp(?:orary)?\b | \bpg_temp\b
-       | \bset_config\s*\(""",
-    re.IGNORECASE | re.DOTALL | re.VERBOSE,
-)
+       | \bset_config\s*\(
+       | /\*M?! | @[^,;]*:= | \binto\s+@""",
+        re.IGNORECASE | re.DOTALL | re.VERBOSE,
+    )
+    for dialect, shortly in _HOLDS_SHORTLY.items()
+}
 # Behind each of them may be a tunnel, which leads elsewhere tomorrow, or a server that is made anew.
 _LOCAL = re.compile(
     r"localhost(?:\..*)?|.*\.localhost|127\.[\d.]+|::1|0\.0\.0\.0|::|host\.docker\.internal|[/@].*",
     re.IGNORECASE,
 )
 _UNSEEN = "sqlcache_nb unseen"
-_HOSTS = ("hostaddr", "host", "unix_sock", "PGHOSTADDR", "PGHOST")
+_HOSTS = ("hostaddr", "host", "unix_sock", "unix_socket", "PGHOSTADDR", "PGHOST")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,13 +108,14 @@ def is_touched(engine: Engine) -> bool:
             event.listen(engine, "engine_connect", _is_watched)
     if isinstance(pool, NullPool):  # keeps no session
         return False
-    if is_new and engine.dialect.name in PROBES:
+    if is_new and can_ask(engine.dialect.name, engine.dialect.driver):
         _look_back(engine, pool)
     return pool in _touched
 
 
 def _note(connection: Any, _cursor: object, statement: str, *_rest: object) -> None:
-    if _TOUCHING.search(statement):
+    family = "mysql" if connection.dialect.name in DRIVERS else "postgresql"
+    if _TOUCHING[family].search(statement):
         _touched.add(connection.engine.pool)
 
 
@@ -202,7 +212,10 @@ def is_quiet(connection: Any) -> bool:
     try:
         if connection is None or getattr(connection, "closed", False):
             return False
-        source = connection if hasattr(connection, "fileno") else connection._usock  # noqa: SLF001  # pg8000
+        source = connection
+        if not hasattr(connection, "fileno"):
+            name = "_sock" if hasattr(connection, "_sock") else "_usock"  # PyMySQL's, and pg8000's
+            source = getattr(connection, name)
         with DefaultSelector() as selector:
             selector.register(source, EVENT_READ)
             return not selector.select(0)

@@ -8,7 +8,7 @@ from enum import Enum
 from typing import Any, Protocol
 
 from sqlcache_nb.errors import NotCacheable
-from sqlcache_nb.sources import postgresql
+from sqlcache_nb.sources import mysql, postgresql
 from sqlcache_nb.sources.base import Execute
 from sqlcache_nb.sources.fingerprints import Fingerprint
 
@@ -26,9 +26,12 @@ class Probe(Protocol):
         """Whether a name resolved to a temporary table in the transaction that is still open."""
 
 
-_probe: Probe = postgresql
-PROBES: dict[str, Probe] = {"postgresql": _probe}
+_postgresql: Probe = postgresql
+_mysql: Probe = mysql
+PROBES: dict[str, Probe] = {"postgresql": _postgresql, "mysql": _mysql, "mariadb": _mysql}
 """By SQLAlchemy's name of the dialect."""
+DRIVERS = {"mysql": frozenset({"pymysql"}), "mariadb": frozenset({"pymysql"})}
+"""Whose sessions can be asked, where those of others cannot: only PyMySQL tells what state it is in."""
 
 
 class CannotAsk(NotCacheable):
@@ -48,6 +51,16 @@ class State(Enum):
     UNKNOWN = 4
 
 
+def can_ask(dialect: str, driver: str) -> bool:
+    """Whether sessions of a server can be asked.
+
+    Args:
+        dialect: SQLAlchemy's name of the dialect.
+        driver: its name of the driver.
+    """
+    return dialect in PROBES and (dialect not in DRIVERS or driver in DRIVERS[dialect])
+
+
 class LiveSession:
     """A driver's connection to a server, which is asked what it carries.
 
@@ -64,11 +77,14 @@ class LiveSession:
         if probe is None:
             raise CannotAsk(f"an open {dialect} connection has a session of its own; an Engine is cached")
         self._probe = probe
+        self._dialect = dialect
         self.raw = raw
         """The driver's connection."""
         self._has_begun = False
         self._ends_alone = False
         self._fingerprint: Fingerprint | None = None
+        self._alone: Fingerprint | None = None
+        self._is_pymysql = _is_of(raw, "pymysql.connections", "Connection")
 
     def look(self) -> Fingerprint:
         """What the session says now. A transaction is left as it was, and none stays open that was not.
@@ -82,6 +98,8 @@ class LiveSession:
             raise NotCacheable("the connection's transaction has failed, and nothing can be asked of it")
         if state is State.UNKNOWN:
             raise CannotAsk("the connection is closed, busy, or of a driver whose sessions cannot be asked")
+        if self._is_pymysql:
+            mysql.check_converters(self.raw)
         self._has_begun = state is State.IN_TRANSACTION
         try:
             self._fingerprint = self._asked_inside() if self._has_begun else self._asked_alone()
@@ -98,6 +116,7 @@ class LiveSession:
             NotCacheable: it does.
         """
         seen = self._fingerprint
+        self.check_begun()
         if seen is None or seen.written:
             raise NotCacheable(
                 "the connection is in a transaction that has written, and its rows are its own"
@@ -106,6 +125,27 @@ class LiveSession:
             raise NotCacheable(
                 "the connection is REPEATABLE READ or stricter: what it reads belongs to one snapshot"
             )
+
+    def check_begun(self) -> None:
+        """Refuse a session of MySQL in a transaction that somebody has begun: it has a snapshot, or has written.
+
+        Which of them is not told to everybody, nor how old the snapshot is. One that was begun by what was read
+        since the first look is as young as that.
+
+        Raises:
+            NotCacheable: it is in one.
+        """
+        if self._alone is None and self._has_begun and self._is_pymysql:
+            raise NotCacheable(
+                "the connection is in a transaction, and sees rows of its own or of before; commit() or "
+                "rollback() ends it"
+            )
+        self._alone = self._alone or self._fingerprint
+
+    def zone(self) -> str | None:
+        """The time zone in which `current_date` is meant; None where it is not known, or its clock stands still."""
+        seen = self._fingerprint
+        return None if seen is None or seen.age > CLOCK_STANDS_STILL else seen.zone
 
     def confirm(self, before: Fingerprint, *, volatile: bool) -> None:
         """Refuse an answer that the session gave to nobody but itself; asked after it was read.
@@ -120,7 +160,7 @@ class LiveSession:
         after = self.look()
         if after.options != before.options:
             raise NotCacheable("the session is not what it was before it was read from")
-        if after.written:
+        if after.written or after.writes != (self._alone or after).writes:
             raise NotCacheable("the statement, or one before it in its transaction, has written")
         if after.temporary and (not self._has_begun or self._read_temporary()):
             raise NotCacheable("a name may stand for a temporary table, which only the connection can see")
@@ -131,7 +171,8 @@ class LiveSession:
         """Asked in a transaction that is begun for it, and rolled back."""
         try:
             fingerprint = self._probe.fingerprint(self._execute)
-            self._ends_alone = self._state() is State.IDLE  # autocommit
+            # Autocommit. MySQL begins nothing before a table is read, and its probe tells that by itself.
+            self._ends_alone = self._state() is State.IDLE and not self._is_pymysql
             return fingerprint
         finally:
             if self._state() is not State.IDLE:
@@ -139,6 +180,8 @@ class LiveSession:
 
     def _asked_inside(self) -> Fingerprint:
         """Asked in the person's own transaction, which must survive a question that fails."""
+        if self._is_pymysql:  # where an error ends no transaction
+            return self._probe.fingerprint(self._execute)
         self._run("SAVEPOINT sqlcache_nb")
         try:
             fingerprint = self._probe.fingerprint(self._execute)
@@ -165,6 +208,8 @@ class LiveSession:
                 return _LIBPQ.get(int(raw.info.transaction_status), State.UNKNOWN)
             if _is_of(raw, "pg8000.core", "CoreConnection"):
                 return _PG8000.get(raw._transaction_status, State.UNKNOWN)  # noqa: SLF001  # told nowhere else
+            if self._is_pymysql:
+                return _PYMYSQL[mysql.in_transaction(raw)]
         return State.UNKNOWN
 
     def _roll_back(self) -> None:
@@ -177,12 +222,15 @@ class LiveSession:
     def _execute(self, sql: str, *, has_rows: bool = True) -> list[Any]:
         # psycopg would prepare a statement that it has seen five times.
         options = {"prepare": False} if _is_of(self.raw, "psycopg", "Connection") else {}
-        with closing(self.raw.cursor()) as cursor:
+        # One of PyMySQL may be of any class.
+        kind = [sys.modules["pymysql.cursors"].Cursor] if self._is_pymysql else []
+        with closing(self.raw.cursor(*kind)) as cursor:
             cursor.execute(sql, **options)
             return list(cursor.fetchall()) if has_rows else []
 
 
 _LIBPQ = {0: State.IDLE, 2: State.IN_TRANSACTION, 3: State.FAILED}
+_PYMYSQL = {None: State.UNKNOWN, False: State.IDLE, True: State.IN_TRANSACTION}
 _PG8000 = {None: State.IDLE, b"I": State.IDLE, b"T": State.IN_TRANSACTION, b"E": State.FAILED}
 
 

@@ -9,7 +9,7 @@ from sqlalchemy import create_engine
 from sqlalchemy.engine import CursorResult, Engine
 
 from sqlcache_nb.errors import UnsupportedSource
-from sqlcache_nb.sources.engines import places_of
+from sqlcache_nb.sources.connections import places_of
 
 if TYPE_CHECKING:
     from pandas import DataFrame

@@ -1,11 +1,14 @@
-"""A PostgreSQL server with what gives two sessions two answers."""
+"""Servers with what gives two sessions two answers, and a way to them that may lead elsewhere."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import pytest
 from sqlalchemy import create_engine, make_url
 
 from tests.conftest import SALES
+from tests.tunnel import Tunnel
 
 SCRIPT = (
     "create schema dev",
@@ -41,3 +44,46 @@ def filled(postgresql_url: str) -> str:
             con.exec_driver_sql(statement)
     engine.dispose()
     return url.render_as_string(hide_password=False)
+
+
+MARIADB_SCRIPT = (
+    "create or replace database dev",
+    "create table dev.sales as select 999 as id, 'x' as region, 1.0 as amount",
+    "create table all_notes (owner varchar(9), note varchar(9))",
+    "insert into all_notes values ('one', 'of one'), ('two', 'of two')",
+    "create sql security invoker view notes as select note from all_notes where owner = current_role()",
+    "create or replace role one",
+    "create or replace role two",
+    "grant all on *.* to one, two",
+    "create function tenant() returns varchar(9) charset utf8mb4 return @tenant",
+    "create view of_tenant as select region from sales where coalesce(tenant(), '') in ('', region)",
+    "create table moments (moment timestamp)",
+    "insert into moments values ('2024-01-02 12:30:00')",
+    "create table kept (n int) with system versioning",
+    "insert into kept values (1)",
+)
+
+
+@pytest.fixture(scope="session")
+def filled_mariadb(mariadb_url: str) -> str:
+    """The URL of a MariaDB database that has what the tests ask for."""
+    url = make_url(mariadb_url)
+    for database, statements in (
+        (url.database, ["create or replace database filled character set utf8mb4"]),
+        ("filled", MARIADB_SCRIPT),
+    ):
+        engine = create_engine(url.set(database=database), isolation_level="AUTOCOMMIT")
+        with engine.connect() as con:
+            if database == "filled":
+                SALES.to_sql("sales", con, index=False)
+            for statement in statements:
+                con.exec_driver_sql(statement)
+        engine.dispose()
+    return url.set(database="filled").render_as_string(hide_password=False)
+
+
+@pytest.fixture
+def tunnel() -> Iterator[Tunnel]:
+    tunnel = Tunnel()
+    yield tunnel
+    tunnel.close()

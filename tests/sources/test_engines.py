@@ -21,6 +21,7 @@ from sqlcache_nb import NotCachedWarning, Outcome, QueryCache, UnsupportedSource
 from sqlcache_nb.errors import NotCacheable
 from sqlcache_nb.sources import source_of
 from sqlcache_nb.sources.pools import connect_args
+from sqlcache_nb.sources.sessions import PROBES
 from tests.source_contract import QUERY, SourceContract
 
 
@@ -162,9 +163,12 @@ class TestWhatSetsUpSessions:
         hit = cache.read(QUERY, disguised)
         assert (hit.outcome, hit.source) == (Outcome.HIT, "other.db")
 
-    def test_a_servers_creator_needs_a_source_name(self, engines: Callable[..., Engine]) -> None:
+    def test_a_servers_creator_needs_a_source_name(
+        self, engines: Callable[..., Engine], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """Where its sessions cannot be asked."""
         pytest.importorskip("pymysql", reason="PyMySQL is not installed")
+        monkeypatch.delitem(PROBES, "mysql")
 
         def nowhere() -> Any:
             raise AssertionError("never connected")

@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import Connection, Engine, make_url
 from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
-from tests.source_contract import ServerContract
+from tests.source_contract import PostgresqlContract
 
 pytestmark = pytest.mark.server
 psycopg = pytest.importorskip("psycopg", reason="psycopg is not installed")
@@ -34,7 +34,7 @@ def begin() -> str:
     return "select 1"
 
 
-class OnAConnection(ServerContract):
+class OnAConnection(PostgresqlContract):
     label = "postgres@"
     driver: str
 
@@ -85,7 +85,7 @@ class TestScopedSession(OnAConnection):
         session.remove()
 
 
-class ByDriver(ServerContract):
+class ByDriver(PostgresqlContract):
     label = "postgres@postgresql/filled"
 
     def run(self, con: Any, sql: str) -> None:

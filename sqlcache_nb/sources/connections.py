@@ -1,0 +1,280 @@
+"""Connections and ORM Sessions in a person's hands, and what they have in common with Engines."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing, suppress
+from dataclasses import replace
+from functools import cached_property
+from typing import Any
+
+from sqlalchemy import inspect
+from sqlalchemy.engine import Connection, Dialect, Engine
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+from sqlalchemy.sql.elements import ClauseElement
+
+from sqlcache_nb.errors import NotCacheable, UnsupportedSource
+from sqlcache_nb.identity import FILE_DIALECTS, SourceIdentity, file_identity, from_connect_args
+from sqlcache_nb.schema import Schema
+from sqlcache_nb.sources import duckdb, pools, servers, sqlite
+from sqlcache_nb.sources.base import Source
+from sqlcache_nb.sources.fingerprints import Fingerprint
+from sqlcache_nb.sources.sessions import CannotAsk, LiveSession
+
+
+class ConnectionSource(Source):
+    """A Connection in a person's hands: identified where one can look at its whole session."""
+
+    con: Connection
+
+    def __init__(self, connection: Connection, in_transaction: bool, *, vouched: bool = False) -> None:
+        self.con = connection
+        self._in_transaction = in_transaction
+        self._vouched = vouched
+        self._session: LiveSession | None = None
+        self._fingerprint: Fingerprint | None = None
+        take_dialect(self, connection.dialect)
+
+    @cached_property
+    def label(self) -> str:
+        return label_of(self.con.engine)
+
+    def identify(self) -> SourceIdentity:
+        pools.check_dialect(self.con.dialect)
+        pools.check_listeners(self.con)
+        if self.dialect_name not in FILE_DIALECTS:
+            return self._identify_server()
+        if self._in_transaction and self.dialect_name == "duckdb":  # SQLite itself is asked
+            raise NotCacheable("the connection is in a transaction, whose rows only it can see")
+        return identify_file_session(self.con)
+
+    def _identify_server(self) -> SourceIdentity:
+        """The identity of a server's database together with what this session says.
+
+        Raises:
+            NotCacheable: the session has rows of its own, an old snapshot, or cannot be asked.
+        """
+        engine = self.con.engine
+        arguments = pools.connect_args(engine)
+        identity = from_connect_args(engine.url, *(arguments or ((), {})))
+        try:
+            session = live(self.con, self._session)
+            fingerprint = session.look()
+        except CannotAsk:
+            if self._vouched:
+                return replace(identity, options={**identity.options, "session": "vouched for"})
+            raise
+        session.check_alone()
+        self._session, self._fingerprint = session, fingerprint
+        is_plain = arguments is not None and not pools.sets_up_sessions(engine)
+        elsewhere = not self._vouched and (not is_plain or servers.is_local(identity))
+        return fingerprint.identify(identity, elsewhere=elsewhere, set_up=True)
+
+    def confirm(self, *, volatile: bool) -> None:
+        if self._session is not None and self._fingerprint is not None:
+            self._session.confirm(self._fingerprint, volatile=volatile)
+
+    def schema(self) -> Schema | None:
+        return schema_of(self.con) if self.dialect_name in FILE_DIALECTS else None
+
+    def has_table(self, name: str) -> bool:
+        return has_table(self.con, name)
+
+    def zone(self) -> str | None:
+        if self.dialect_name in FILE_DIALECTS:
+            return zone_of(self.con)
+        return None if self._session is None else self._session.zone()
+
+    def written(self) -> int | None:
+        raw = self.con.connection.driver_connection
+        return raw.total_changes if isinstance(raw, sqlite3.Connection) else None
+
+    def places(self) -> tuple[str, ...]:
+        return places_of(self.con)
+
+    def execution_options(self) -> dict[str, object]:
+        return dict(self.con.get_execution_options())
+
+
+class SessionSource(Source):
+    """An ORM Session: flushed, then read from its connection, as `Session.execute` would do.
+
+    Raises:
+        UnsupportedSource: it has `do_orm_execute` listeners.
+    """
+
+    def __init__(self, session: Session, sql: object, *, vouched: bool = False) -> None:
+        if list(session.dispatch.do_orm_execute):
+            raise UnsupportedSource(
+                "this Session has do_orm_execute listeners, whose filters would be lost: "
+                "read from its engine if the unfiltered rows are what you want"
+            )
+        self._session = session
+        self._vouched = vouched
+        self._bind_arguments = _bind_arguments(sql)
+        self._bind = session.get_bind(**self._bind_arguments)
+        take_dialect(self, self._bind.dialect)
+
+    @cached_property
+    def label(self) -> str:
+        return label_of(self._bind.engine)
+
+    def prepare(self) -> None:
+        pending = self._session.new or self._session.dirty or self._session.deleted
+        self._pending = bool(pending)
+        in_transaction = self._session.in_transaction()
+        if self._session.autoflush:
+            self._session.flush()
+        connection = self._session.connection(bind_arguments=self._bind_arguments)
+        self._source = ConnectionSource(connection, in_transaction, vouched=self._vouched)
+        self.con = connection
+
+    def identify(self) -> SourceIdentity:
+        identity = self._source.identify()
+        if self._pending:
+            raise NotCacheable("the session has changes of its own, which only it can see")
+        return identity
+
+    def confirm(self, *, volatile: bool) -> None:
+        self._source.confirm(volatile=volatile)
+
+    def schema(self) -> Schema | None:
+        return self._source.schema()
+
+    def has_table(self, name: str) -> bool:
+        return self._source.has_table(name)
+
+    def zone(self) -> str | None:
+        return self._source.zone()
+
+    def written(self) -> int | None:
+        return self._source.written()
+
+    def places(self) -> tuple[str, ...]:
+        return self._source.places()
+
+    def execution_options(self) -> dict[str, object]:
+        return self._source.execution_options()
+
+
+def _bind_arguments(sql: object) -> dict[str, Any]:
+    """What a Session chooses its engine by."""
+    for column in getattr(sql, "column_descriptions", ()):
+        if column.get("entity") is not None:
+            return {"mapper": inspect(column["entity"]).mapper, "clause": sql}
+    return {"clause": sql} if isinstance(sql, ClauseElement) else {}
+
+
+def places_of(con: Engine | Connection) -> tuple[str, ...]:
+    """Where a connection writes, as `SourceIdentity.places` words it; () where nothing can be stored of it.
+
+    A session of SQLite or DuckDB names all files that it has open.
+    """
+    if isinstance(con, Connection) and con.dialect.name in FILE_DIALECTS:
+        asked = sqlite.FILES if con.dialect.name == "sqlite" else duckdb.FILES
+        with suppress(Exception):  # of a driver that is optional; no fault of what was written
+            return tuple(os.path.realpath(path) for _, path, *_ in executor(con)(asked) if path)
+    engine = con.engine
+    try:
+        return from_connect_args(engine.url, *(pools.connect_args(engine) or ((), {}))).places
+    except NotCacheable:
+        return ()
+
+
+def label_of(engine: Engine) -> str:
+    """Short text for a person: "flights.db", "ann@db.example:5432/sales"."""
+    arguments = pools.connect_args(engine)
+    try:
+        return from_connect_args(engine.url, *(arguments or ((), {}))).label
+    except NotCacheable:
+        url, dialect = engine.url, engine.url.get_backend_name()
+        if dialect in FILE_DIALECTS:
+            return f"{dialect} in memory" if arguments is not None else dialect
+        return SourceIdentity(dialect, "", url.username, url.host, url.port, url.database).label
+
+
+def identify_file_session(connection: Connection) -> SourceIdentity:
+    """The identity of a live session of SQLite or DuckDB, asked on its raw connection."""
+    driver = connection.engine.url.get_driver_name()
+    try:
+        raw = connection.connection.driver_connection
+    except SQLAlchemyError as fault:  # closed: pandas will meet it, too
+        raise NotCacheable("the connection is closed") from fault
+    if isinstance(raw, sqlite3.Connection):
+        return sqlite.identify(raw, driver)
+    if connection.dialect.name != "duckdb":
+        raise NotCacheable(f"the driver {driver} is not one whose sessions can be asked")
+    try:
+        path, settings = duckdb.identify_session(executor(connection))
+    except NotCacheable:
+        raise
+    except Exception as fault:  # the driver is optional, and so is the type of its errors
+        raise NotCacheable(f"the connection does not answer: {type(fault).__name__}") from fault
+    return file_identity("duckdb", driver, path, **settings)
+
+
+def live(connection: Connection, known: LiveSession | None = None) -> LiveSession:
+    """The live session of a server behind a Connection.
+
+    Args:
+        connection: the connection.
+        known: a session that was asked before, which is taken if it is the same.
+
+    Raises:
+        NotCacheable: the connection is closed, or cannot be asked.
+    """
+    try:
+        raw = connection.connection.driver_connection
+    except SQLAlchemyError as fault:  # closed: pandas will meet it, too
+        raise NotCacheable("the connection is closed") from fault
+    return known if known is not None and known.raw is raw else LiveSession(raw, connection.dialect.name)
+
+
+def schema_of(connection: Connection) -> Schema:
+    """What the names in the file of a live session of SQLite or DuckDB stand for."""
+    module: Any = sqlite if connection.dialect.name == "sqlite" else duckdb
+    try:
+        schema: Schema = module.schema(executor(connection))
+    except Exception as fault:  # a driver's own error, of a driver that is optional
+        raise NotCacheable("the database does not tell what its names stand for") from fault
+    # What SQLAlchemy adds to a session of SQLite, and anybody may replace there.
+    replaceable = {"regexp": ""} if connection.dialect.name == "sqlite" else {}
+    return replace(schema, definitions={**schema.definitions, **replaceable})
+
+
+def has_table(con: Engine | Connection, name: str) -> bool:
+    """Whether pandas finds a table of that name: asked as pandas asks."""
+    try:
+        return inspect(con).has_table(name)
+    except SQLAlchemyError:  # pandas will meet it, too
+        return False
+
+
+def zone_of(connection: Connection) -> str | None:
+    """The time zone in which a live session means `current_date`, None where that is not known."""
+    if connection.dialect.name == "sqlite":
+        return sqlite.ZONE
+    return duckdb.zone(executor(connection)) if connection.dialect.name == "duckdb" else None
+
+
+def take_dialect(source: Source, dialect: Dialect) -> None:
+    """Tell a source what its connection speaks."""
+    source.dialect_name = dialect.name
+    source._dialect_class = type(dialect)  # noqa: SLF001  # of a base class in the same room
+    source._paramstyle = dialect.paramstyle  # noqa: SLF001  # as above
+    source.adapt = sqlite.adapt if dialect.name == "sqlite" else None
+
+
+def executor(connection: Connection) -> Callable[[str], list[Any]]:
+    """Runs statements below SQLAlchemy: they are not the person's and belong in nobody's log."""
+    raw: Any = connection.connection
+
+    def execute(sql: str) -> list[Any]:
+        with closing(raw.cursor()) as cursor:
+            cursor.execute(sql)
+            return list(cursor.fetchall())
+
+    return execute
