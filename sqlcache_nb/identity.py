@@ -143,6 +143,10 @@ def from_connect_args(url: URL, arguments: tuple[Any, ...], keywords: Mapping[st
     if dialect == "postgresql":
         # libpq fills what the URL leaves open from these.
         options |= _options({k: v for k, v in os.environ.items() if k.startswith("PG") and k != "PGPASSFILE"})
+        given = [keywords.get("options"), os.environ.get("PGOPTIONS")]
+        if any(isinstance(each, str) and redact(each) != each for each in given):
+            # A setting, by which rows may be chosen: that of one person would be that of another.
+            raise NotCacheable("the connection's options set a secret, which is in no identity")
     if indirect := _INDIRECT & {*options, *(["service"] if "PGSERVICE" in options else [])}:
         raise NotCacheable(f"the connection's {min(indirect)!r} names a file that may say anything")
     return SourceIdentity(

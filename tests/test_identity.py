@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import warnings
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sqlalchemy import make_url
 from sqlalchemy.engine import URL
 
@@ -349,3 +351,80 @@ def test_source_names_are_told_apart() -> None:
 )
 def test_a_label_is_short(identity: SourceIdentity, label: str) -> None:
     assert identity.label == label
+
+
+@pytest.mark.parametrize("parameter", ["vfs=unix-none", "immutable=1", "cache=shared", "nolock=1"])
+def test_a_uri_that_changes_what_is_read_is_refused(parameter: str, tmp_path: Path) -> None:
+    with pytest.raises(NotCacheable, match=f"the URI's {parameter.partition('=')[0]} changes what is read"):
+        identify(f"sqlite:///file:{tmp_path}/x.db?{parameter}&uri=true")
+
+
+def test_a_secret_that_is_set_in_a_session_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Row-level security may go by it, and it is kept nowhere: two persons' would be one."""
+    setting = "-c app.api_token=abc"
+    with pytest.raises(NotCacheable, match="options set a secret") as caught:
+        identify(POSTGRES, options=setting)
+    assert "abc" not in str(caught.value)
+    monkeypatch.setenv("PGOPTIONS", setting)
+    with pytest.raises(NotCacheable, match="options set a secret"):
+        identify(POSTGRES)
+
+
+# --- generated addresses ------------------------------------------------------------------------------------------
+
+WORDS = st.sampled_from(
+    [None, "a", "b", "A", "a b", "a;b", "a@b", "a:b", "a=b", "a,b", "{a}", "'a'", "a%b", "ä"]
+)
+SERVERS = st.fixed_dictionaries(
+    {
+        "drivername": st.sampled_from(
+            [
+                "postgresql+psycopg",
+                "postgresql+psycopg2",
+                "postgresql+pg8000",
+                "mysql+pymysql",
+                "mysql+mysqldb",
+                "mssql+pyodbc",
+            ]
+        ),
+        "username": WORDS,
+        "host": st.sampled_from(["a", "b", "a.b", "10.0.0.1", "::1"]),
+        "port": st.sampled_from([None, 1, 2, 12]),
+        "database": WORDS,
+        "query": st.dictionaries(
+            st.sampled_from(["options", "sslmode", "charset", "a"]), WORDS.filter(bool), max_size=2
+        ),
+    }
+)
+
+
+def key_of_url(url: URL, source_name: str | None) -> str | None:
+    try:
+        with warnings.catch_warnings(action="ignore"):  # pyodbc's, of a driver that nobody named
+            arguments: Any = url.get_dialect()().create_connect_args(url)
+            identity = from_connect_args(url, *arguments)
+    except NotCacheable:
+        return None
+    return Key.of(identity.named(source_name).parts()).digest
+
+
+@given(
+    one=SERVERS,
+    change=SERVERS,
+    names=st.sets(st.sampled_from("drivername username host port database query".split())),
+)
+@settings(max_examples=300, deadline=None)
+def test_who_is_asked_tells_questions_apart(
+    one: dict[str, Any], change: dict[str, Any], names: set[str]
+) -> None:
+    other = one | {name: change[name] for name in names}
+    here, there = (URL.create(**each, password=secret) for each, secret in ((one, "x"), (other, "y")))
+    assert (key_of_url(here, None) == key_of_url(there, None)) == (one == other)
+    # A name vouches for the address alone.
+    apart = any(one[name] != other[name] for name in ("drivername", "username", "database", "query"))
+    if (
+        "mssql" not in one["drivername"] and "mssql" not in other["drivername"]
+    ):  # the address is in one text there
+        assert (key_of_url(here, "prod") == key_of_url(there, "prod")) == (not apart)
+    assert key_of_url(here, "prod") != key_of_url(here, None)
+    assert key_of_url(here, "prod") != key_of_url(here, "stock")

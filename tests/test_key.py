@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import math
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -251,6 +252,22 @@ def test_a_refusal_names_the_type_and_shows_no_value() -> None:
     with pytest.raises(NotCacheable, match="Text") as caught:
         encode({"password": Text("hunter2")})
     assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        ("object", "a value of type builtins.object has no canonical form"),
+        ("class of one's own", "class Pair has no canonical form"),
+        ("zone of dateutil", "a time zone of type tzlocal has no canonical form"),
+        ("structured dtype", "a value of type VoidDType has no canonical form"),
+        ("category", "a value of type CategoricalDtype has no canonical form"),
+        ("int of more digits than Python writes", "a value of type int has no canonical form"),
+    ],
+)
+def test_a_refusal_says_what_it_is(make: str, sentence: str) -> None:
+    with pytest.raises(NotCacheable, match=re.escape(sentence)):
+        encode(REFUSED[make]())
 
 
 def test_an_enum_is_its_value_too() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -176,6 +176,35 @@ def test_tuples_in_lists_are_values() -> None:
     assert len(set(map(key, pairs))) == 3
 
 
+def test_tuples_are_bound_by_the_types_of_their_places() -> None:
+    """The same text and the same values for two types, and other values for the driver."""
+    word: list[Any] = [sa.column("a", kind) for kind in (sa.String, Shouting)]
+    plain, loud = (sa.select(A).where(sa.tuple_(each, B).in_([("x", 1)])) for each in word)
+    assert question(plain).sql == question(loud).sql
+    assert question(loud).params == {"param_1": [("X", 1)]}
+    assert key(plain) != key(loud)
+
+
+def test_the_casts_of_a_list_are_part_of_the_question() -> None:
+    """They are written into the text when it is run, and a day is not a moment."""
+    moment = [datetime(2024, 1, 1, 12)]
+    day, time = (
+        sa.select(A).where(A.in_(sa.bindparam("x", moment, kind, expanding=True)))
+        for kind in (sa.Date, sa.DateTime)
+    )
+    assert question(day, dialect=POSTGRES).sql == question(time, dialect=POSTGRES).sql
+    assert key(day, dialect=POSTGRES) != key(time, dialect=POSTGRES)
+
+
+@pytest.mark.parametrize("expanding", [True, False])
+def test_what_can_be_read_only_once_is_left_to_pandas(expanding: bool) -> None:
+    values = iter([date(2024, 1, 1)])
+    parameter = sa.bindparam("x", type_=sa.Date, expanding=expanding)
+    with pytest.raises(NotCacheable, match=":x can be read only once"):
+        question(sa.text("select 1 where a in :x").bindparams(parameter), {"x": values})
+    assert list(values) == [date(2024, 1, 1)]
+
+
 # --- what is compiled ---------------------------------------------------------------------------------------
 
 SELECTS: dict[str, Callable[[], Any]] = {
@@ -212,6 +241,22 @@ def test_dialects_are_told_apart_by_their_text() -> None:
     statement = sa.select(FLIGHTS.c.id).limit(5)
     assert "TOP" in question(statement, dialect=MSSQL).sql
     assert "LIMIT" in question(statement).sql
+
+
+def of_closure(value: Any) -> Any:
+    return sa.lambda_stmt(lambda: sa.select(FLIGHTS).where(FLIGHTS.c.id == value))
+
+
+def test_a_lambda_is_the_statement_that_it_makes() -> None:
+    """With the values that its closure has now, and not those that SQLAlchemy saw first."""
+    assert question(of_closure(5)).params == {"value_1": 5}
+    assert question(of_closure(6)).params == {"value_1": 6}
+    assert len({key(of_closure(value)) for value in (5, 6, 5, "5", None)}) == 4
+    more = of_closure(5)
+    more += lambda statement: statement.where(FLIGHTS.c.carrier == "AA")
+    assert key(more) != key(of_closure(5))
+    with pytest.raises(NotCacheable, match="statement of type Insert"):
+        question(sa.lambda_stmt(lambda: sa.insert(FLIGHTS)))
 
 
 def tables() -> list[Any]:
@@ -264,11 +309,49 @@ def test_what_does_not_compile_is_refused() -> None:
 # --- values that are made --------------------------------------------------------------------------------------
 
 
-def test_a_callable_value_is_refused() -> None:
+def test_a_callable_value_is_refused_and_not_called() -> None:
+    """Pandas is to have the first value that it makes."""
     numbers = iter(range(100))
     parameter = sa.bindparam("x", callable_=lambda: next(numbers), type_=sa.Integer)
+    statement = sa.select(FLIGHTS).where(FLIGHTS.c.id == parameter)
     with pytest.raises(NotCacheable, match=":x is made by a function"):
-        question(sa.select(FLIGHTS).where(FLIGHTS.c.id == parameter))
+        question(statement)
+    assert next(numbers) == 0
+    assert question(statement, {"x": 7}).params == {"x": 7}
+
+
+@pytest.mark.parametrize("dialect", DIALECTS.values(), ids=DIALECTS)
+def test_null_is_bound_by_its_type_too(dialect: Any) -> None:
+    """In JSON it is a text; in other types it is none."""
+    null, json = (
+        sa.text("select :x").bindparams(sa.bindparam("x", None, kind)) for kind in (sa.String, sa.JSON)
+    )
+    assert question(null, dialect=dialect).sql == question(json, dialect=dialect).sql or dialect is POSTGRES
+    assert key(null) != key(json)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS.values(), ids=DIALECTS)
+def test_a_literal_that_is_written_late_is_part_of_the_question(dialect: Any) -> None:
+    """1 and '1' are written by the parameter's type, when the statement is run."""
+    number, word = (
+        sa.text("select 1 where :x = 1").bindparams(sa.bindparam("x", "1", kind, literal_execute=True))
+        for kind in (sa.Integer, sa.String)
+    )
+    assert question(number, dialect=dialect).sql == question(word, dialect=dialect).sql
+    assert key(number, dialect=dialect) != key(word, dialect=dialect)
+
+
+def test_a_literal_that_cannot_be_written_is_refused() -> None:
+    parameter = sa.bindparam("x", object(), sa.Integer, literal_execute=True)
+    with pytest.raises(NotCacheable, match=":x cannot be bound"):
+        question(sa.text("select :x").bindparams(parameter))
+
+
+def test_bytes_that_are_none_are_refused() -> None:
+    statement = sa.text("select :x").bindparams(sa.bindparam("x", "a", sa.LargeBinary))
+    with pytest.raises(NotCacheable, match=":x cannot be bound"):
+        question(statement)
+    assert question(statement, {"x": b"a"}).params == {"x": b"a"}
 
 
 def test_values_are_those_that_reach_the_driver() -> None:
@@ -329,6 +412,14 @@ def test_result_types_tell_questions_apart() -> None:
 def test_a_type_for_this_dialect_alone_tells_questions_apart(usual: Any, here: Any) -> None:
     variant = usual.with_variant(here, "sqlite")
     assert Key.of(of_type(variant).parts()).digest != Key.of(of_type(usual).parts()).digest
+
+
+def test_types_by_name_and_by_place_are_told_apart() -> None:
+    text = sa.text("select 1.5 as a, 2.5 as b")
+    by_place = text.columns(sa.column("b", sa.Numeric), sa.column("a", sa.Float))
+    by_name = text.columns(b=sa.Numeric(), a=sa.Float())
+    assert question(by_place).result_types == question(by_name).result_types
+    assert key(by_place) != key(by_name)
 
 
 def test_a_type_of_another_dialect_changes_nothing_here() -> None:

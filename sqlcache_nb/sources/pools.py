@@ -32,6 +32,19 @@ def connect_args(engine: Engine) -> ConnectArgs | None:
     return tuple(arguments), own
 
 
+# Where a dialect keeps arguments of create_engine that shape labels and values, and their defaults.
+_SHAPING = {
+    "label_length": None,
+    "_user_defined_max_identifier_length": None,
+    "_native_inet_types": None,
+}
+_SHAPING_IN_SQLALCHEMYS_OWN = {
+    "use_native_hstore": True,
+    "coerce_to_decimal": True,
+    "auto_convert_lobs": True,
+}
+
+
 def check_dialect(dialect: Dialect) -> None:
     """Refuse a dialect that makes values by code or settings that have no identity.
 
@@ -43,6 +56,11 @@ def check_dialect(dialect: Dialect) -> None:
     for option in ("_json_serializer", "_json_deserializer"):
         if getattr(dialect, option, None) is not None:
             raise NotCacheable(f"the engine has a {option.strip('_')} of its own, whose code has no identity")
+    is_sqlalchemys = type(dialect).__module__.startswith("sqlalchemy.")
+    for name, default in (_SHAPING | (_SHAPING_IN_SQLALCHEMYS_OWN if is_sqlalchemys else {})).items():
+        if getattr(dialect, name, default) != default:
+            argument = name.removeprefix("_").removeprefix("user_defined_")
+            raise NotCacheable(f"the engine has a {argument} of its own, which makes other labels or values")
 
 
 def check_listeners(connectable: Engine | Connection) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from sqlcache_nb import NotCachedWarning, Outcome, QueryCache
+from sqlcache_nb.errors import NotCacheable
+from sqlcache_nb.sources import source_of
 from tests.source_contract import QUERY, SourceContract
 
 dbapi = pytest.importorskip("adbc_driver_sqlite.dbapi", reason="adbc-driver-sqlite is not installed")
@@ -63,3 +65,42 @@ def test_an_in_memory_database_has_no_identity(cache: QueryCache) -> None:
         with pytest.warns(NotCachedWarning, match="in-memory"):
             assert cache.read("select 1 as n", con).outcome is Outcome.BYPASSED
         con.rollback()
+
+
+def test_a_file_that_was_replaced(con: Any, sales_db: Path) -> None:
+    run(con, "select 1")
+    sales_db.rename(sales_db.with_name("old.db"))
+    sqlite3.connect(sales_db).close()
+    sales_db.write_bytes(sales_db.with_name("old.db").read_bytes())
+    with pytest.raises(NotCacheable, match="the file was replaced"):
+        source_of(con).identify()
+
+
+def test_a_transaction_over_several_files(con: Any, tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "other.db")) as other, other:
+        other.execute("create table stock as select 1 as n")
+    con.adbc_connection.set_options(**{"adbc.connection.autocommit": "true"})
+    run(con, f"attach '{tmp_path}/other.db' as other")
+    con.adbc_connection.set_options(**{"adbc.connection.autocommit": "false"})
+    with pytest.raises(NotCacheable, match="a transaction over several files"):
+        source_of(con).identify()
+
+
+def test_a_file_that_changed_under_a_transaction(
+    con: Any, sales_db: Path, write: Callable[[str], None]
+) -> None:
+    source_of(con).identify()
+    con.rollback()
+    write("update sales set amount = 0")
+    with pytest.raises(NotCacheable, match="the file changed since the connection was first seen"):
+        source_of(con).identify()
+
+
+def test_a_closed_connection_does_not_answer(sales_db: Path) -> None:
+    con = dbapi.connect(str(sales_db))
+    source = source_of(con)
+    con.close()
+    with pytest.raises(NotCacheable, match="the connection does not answer: ProgrammingError"):
+        source.identify()
+    with pytest.raises(NotCacheable, match="the connection does not answer: ProgrammingError"):
+        source_of(con).identify()

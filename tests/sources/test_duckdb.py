@@ -13,7 +13,9 @@ from sqlalchemy import Engine, text
 from sqlalchemy.pool import StaticPool
 
 from sqlcache_nb import NotCachedWarning, Outcome, QueryCache
+from sqlcache_nb.errors import NotCacheable
 from sqlcache_nb.freshness import Reason
+from sqlcache_nb.sources import source_of
 from tests.conftest import SALES, Clock
 from tests.source_contract import QUERY, SourceContract
 
@@ -246,3 +248,22 @@ def test_in_memory_databases_have_no_identity(cache: QueryCache, engines: Callab
 )
 def test_a_write_says_how_many_rows(cache: QueryCache, engine: Engine, statement: str, rows: int) -> None:
     assert cache.execute(statement, engine).rows == rows
+
+
+def test_a_file_that_was_replaced(engine: Engine, path: Path) -> None:
+    with engine.connect() as con:
+        path.rename(path.with_name("old.duckdb"))
+        path.write_bytes(path.with_name("old.duckdb").read_bytes())
+        with pytest.raises(NotCacheable, match="the file was replaced"):
+            source_of(con).identify()
+
+
+def test_a_closed_connection_does_not_answer(engine: Engine) -> None:
+    with engine.connect() as con:
+        raw: Any = con.connection.driver_connection
+        raw.close()
+        with pytest.raises(NotCacheable, match=r"the connection does not answer: \w+"):
+            source_of(con).identify()
+        with pytest.raises(NotCacheable, match="does not tell what its names stand for"):
+            source_of(con).schema()
+        con.invalidate()

@@ -393,3 +393,62 @@ def test_a_table_of_a_server_is_read_by_its_name_whatever_that_is(
         assert cache.read("Order Details", engine).frame["n"].tolist() == [1, 2]
     finally:
         cache.execute('drop table "Order Details"', engine)
+
+
+@pytest.mark.parametrize(
+    ("argument", "value"), [("label_length", 12), ("max_identifier_length", 20), ("native_inet_types", False)]
+)
+def test_a_dialect_that_makes_other_labels_or_values(
+    engines: Callable[..., Engine], argument: str, value: Any
+) -> None:
+    kind = "postgresql+psycopg://ann@db/sales" if argument.startswith("native") else "sqlite:///sales.db"
+    with pytest.raises(NotCacheable, match=f"the engine has a {argument} of its own"):
+        source_of(engines(kind, **{argument: value})).identify()
+
+
+def test_a_dialect_whose_hstore_stays_a_text(engines: Callable[..., Engine]) -> None:
+    with pytest.raises(NotCacheable, match="the engine has a use_native_hstore of its own"):
+        source_of(engines("postgresql+psycopg://ann@db/sales", use_native_hstore=False)).identify()
+
+
+def test_a_listener_that_executes_in_its_own_way(sales: Engine) -> None:
+    event.listen(sales, "do_execute", lambda cursor, statement, parameters, context: None)
+    with pytest.raises(NotCacheable, match="executes the engine's statements in its own way"):
+        source_of(sales).identify()
+
+
+def test_a_closed_connection_is_said_to_be_closed(sales: Engine) -> None:
+    con = sales.connect()
+    con.close()
+    with pytest.raises(NotCacheable, match="the connection is closed"):
+        source_of(con).identify()
+
+
+def test_a_url_of_no_database(cache: QueryCache) -> None:
+    with pytest.raises(NotCacheable, match="not one that SQLAlchemy can open"):
+        source_of("nothing://db/sales").identify()
+
+
+def test_a_driver_whose_sessions_cannot_be_asked(sales_db: Path, engines: Callable[..., Engine]) -> None:
+    """What a creator gives may be anything that SQLAlchemy can use."""
+
+    class Wrapped:
+        def __init__(self) -> None:
+            self.raw = sqlite3.connect(sales_db)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.raw, name)
+
+    engine = engines(f"sqlite:///{sales_db}", creator=Wrapped)
+    with engine.connect() as con, pytest.raises(NotCacheable, match="pysqlite is not one whose sessions"):
+        source_of(con).identify()
+
+
+def test_a_dialect_that_cannot_be_made_a_second_time(sales: Engine) -> None:
+    class Particular(type(sales.dialect)):  # type: ignore[misc]
+        def __init__(self, *, needed: int, **options: Any) -> None:
+            super().__init__(**options)
+
+    sales.dialect.__class__ = Particular
+    with pytest.raises(NotCacheable, match="the dialect cannot be made a second time"):
+        _ = source_of(sales).dialect

@@ -610,3 +610,69 @@ class TestSettings:
         con.exec_driver_sql("set standard_conforming_strings = off")
         con.exec_driver_sql("set escape_string_warning = off")
         assert cache.read(sql, con).frame["text"].tolist() == ["a\tb"]
+
+
+class TestWhatIsSaid:
+    """Sentences of refusals that no other test reads."""
+
+    def test_a_server_that_is_gone(self, engines: Callable[..., Engine]) -> None:
+        for url in (
+            "postgresql+psycopg://ann@127.0.0.1:1/sales",
+            "postgresql+pg8000://ann@127.0.0.1:1/sales",
+        ):
+            with pytest.raises(NotCacheable, match="the database cannot be reached"):
+                source_of(engines(url)).identify()
+
+    def test_a_transaction_that_failed(self, con: Connection) -> None:
+        with contextlib.suppress(DBAPIError):
+            con.exec_driver_sql("select 1/0")
+        with pytest.raises(NotCacheable, match="transaction has failed, and nothing can be asked"):
+            source_of(con).identify()
+
+    def test_closed_connections(self, engine: Engine, filled: str) -> None:
+        con = engine.connect()
+        con.close()
+        with pytest.raises(NotCacheable, match=r"the connection is closed$"):
+            source_of(con).identify()
+        raw = psycopg.connect(filled.replace("+psycopg", ""))
+        raw.close()
+        with pytest.raises(NotCacheable, match="closed, busy, or of a driver"):
+            source_of(raw).identify()
+
+    def test_a_session_that_was_cut_off(self, con: Connection, run: Callable[[str], None]) -> None:
+        process = con.exec_driver_sql("select pg_backend_pid()").scalar()
+        run(f"select pg_terminate_backend({process}, 5000)")
+        with pytest.raises(NotCacheable, match=r"the session cannot be asked \(\w+\)"):
+            source_of(con).identify()
+        con.invalidate()
+
+    def test_pg8000s_own_converters(self, filled: str) -> None:
+        dbapi = pytest.importorskip("pg8000.dbapi", reason="pg8000 is not installed")
+        url = make_url(filled)
+        folder = url.query.get("host")
+        place = (
+            {"unix_sock": f"{folder}/.s.PGSQL.5432"}
+            if folder
+            else {"host": url.host, "port": url.port or 5432}
+        )
+        with contextlib.closing(
+            dbapi.connect(url.username, database=url.database, password=url.password, **place)
+        ) as raw:
+            source_of(raw).identify()
+            raw.register_in_adapter(1700, float)
+            with pytest.raises(NotCacheable, match="converts values by code of somebody's own"):
+                source_of(raw).identify()
+
+    def test_an_engine_that_leads_to_several_databases(
+        self, cache: QueryCache, filled: str, engines: Callable[..., Engine]
+    ) -> None:
+        """The question is put to one database, and the miss would be read from another."""
+        place = filled.replace("+psycopg", "")
+        opened = iter([place, place.replace("/filled", "/postgres")])
+        engine = engines(filled, creator=lambda: psycopg.connect(next(opened)), poolclass=NullPool)
+        source_of(engine).identify()
+        source = source_of(engine)
+        source.identify()
+        with pytest.raises(NotCacheable, match="lead to several databases or sessions"):
+            source.hold()
+        source.close()

@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import Engine
 
 from sqlcache_nb import NotCachedWarning, Outcome, QueryCache
+from sqlcache_nb.errors import NotCacheable
 from sqlcache_nb.freshness import Reason
 from sqlcache_nb.sources import source_of
 from tests.source_contract import QUERY, SourceContract
@@ -191,6 +192,19 @@ def test_what_an_adapter_makes_of_a_value_is_the_question(cache: QueryCache, con
     assert answers == [[1], [1], [0], [0]]
 
 
+def test_what_an_adapter_makes_of_a_list_is_the_question(cache: QueryCache, con: sqlite3.Connection) -> None:
+    class Codes(list[int]):
+        pass
+
+    sql = "select count(*) as n from sales where id = :code"
+    answers = []
+    for number in ([1], [999]):
+        sqlite3.register_adapter(Codes, lambda value, number=number: number[0])  # type: ignore[misc]
+        frames = [cache.read_sql(sql, con, params={"code": Codes()}) for _ in range(2)]
+        answers += [frame["n"].tolist() for frame in frames]
+    assert answers == [[1], [1], [0], [0]]
+
+
 def test_numpy_scalars_are_bound_by_their_bytes_and_not_cached(
     cache: QueryCache, con: sqlite3.Connection
 ) -> None:
@@ -233,6 +247,23 @@ def test_a_virtual_table_is_not_vouched_for(cache: QueryCache, con: sqlite3.Conn
     entry = cache.read("select word from words", con).entry
     assert entry is not None
     assert not entry.exact
+
+
+def test_a_connection_that_never_looks_again(sales_db: Path, write: Callable[[str], None]) -> None:
+    with closing(sqlite3.connect(f"file:{sales_db}?immutable=1", uri=True)) as con:
+        source_of(con).identify()
+        write("create table other as select 1 as n")
+        with pytest.raises(NotCacheable, match="sees another file than the one at its path"):
+            source_of(con).identify()
+
+
+def test_a_closed_connection_does_not_answer(sales_db: Path) -> None:
+    con = sqlite3.connect(sales_db)
+    con.close()
+    with pytest.raises(NotCacheable, match="the connection does not answer: ProgrammingError"):
+        source_of(con).identify()
+    with pytest.raises(NotCacheable, match="the connection does not answer: ProgrammingError"):
+        source_of(con).schema()
 
 
 class TestAttachedFiles:
@@ -293,6 +324,11 @@ class TestAttachedFiles:
             writer.execute("create table stock as select 4 as n")
         with pytest.warns(NotCachedWarning, match="replaced"):
             assert cache.read("select n from stock", con).frame["n"].tolist() == [1]
+
+    def test_settings_of_an_attached_file(self, con: sqlite3.Connection) -> None:
+        con.execute("pragma other.locking_mode = exclusive")
+        with pytest.raises(NotCacheable, match=r"settings \(PRAGMA\) of its own"):
+            source_of(con).identify()
 
     def test_a_write_ahead_log_of_its_own(
         self, cache: QueryCache, con: sqlite3.Connection, other: Path
