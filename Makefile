@@ -47,8 +47,9 @@ lint: $(VENV)/has-lint  ## check style, types and which module may import which
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(VENV)/has-demo $(DEMO)/flights.db  ## measure a hit, a miss and the codec against pandas and pyarrow alone
+bench: $(VENV)/has-demo $(DEMO)/flights.db  ## measure a hit, a miss, a key and the codec against pandas, SQLAlchemy and pyarrow alone
 	@$(BIN)/python -m benchmarks.hit $(DEMO)/flights.db $(ARGS)
+	@$(BIN)/python -m benchmarks.keys $(ARGS)
 	@$(BIN)/python -m benchmarks.codec $(ARGS)
 
 clean:  ## remove what was made here: environment, demo, tools' caches

@@ -1,4 +1,4 @@
-"""Two ways to the same frame, as ratios measured in one run.
+"""Two ways to the same end, as ratios measured in one run.
 
 Every comparison is made of pairs: one after the other in turn, so that whatever else the machine is
 doing meets both, and the median of the pairs' ratios is what is printed.
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two ways to the same frame.
+    """Two ways to the same end.
 
     Args:
         name: what is compared with what.
@@ -34,34 +34,45 @@ class Comparison:
         return statistics.median(a / b for a, b in zip(self.ours, self.other, strict=True))
 
 
-def seconds(do: Callable[[], object]) -> float:
-    """How long one call takes, the collector's work for earlier ones left out."""
+def seconds(do: Callable[[], object], calls: int = 1) -> float:
+    """How long one call takes, the collector's work for earlier ones left out.
+
+    Args:
+        do: what is called.
+        calls: how often in a row, where one call is too short for the clock.
+    """
     gc.collect()
     start = time.perf_counter()
-    do()
-    return time.perf_counter() - start
+    for _ in range(calls):
+        do()
+    return (time.perf_counter() - start) / calls
 
 
-def paired(name: str, ours: Callable[[], object], other: Callable[[], object], runs: int) -> Comparison:
+def paired(
+    name: str, ours: Callable[[], object], other: Callable[[], object], runs: int, calls: int = 1
+) -> Comparison:
     """Run both in turn, once unmeasured and then `runs` times; who is first changes each time."""
     ours(), other()
     comparison = Comparison(name, [], [])
     pair = [(ours, comparison.ours), (other, comparison.other)]
     for _ in range(runs):
         for do, times in pair:
-            times.append(seconds(do))
+            times.append(seconds(do, calls))
         pair.reverse()
     return comparison
 
 
-def print_table(comparisons: Iterable[tuple[str, Comparison]]) -> None:
-    """A line for each frame and comparison, as soon as it was measured."""
-    print(f"{'frame':22}{'comparison':26}{'ours':>11}{'other':>11}{'ratio':>9}")
+def print_table(comparisons: Iterable[tuple[str, Comparison]], what: str = "frame") -> None:
+    """A line for each frame, or whatever is compared, and comparison, as soon as it was measured."""
+    print(f"{what:22}{'comparison':30}{'ours':>11}{'other':>11}{'ratio':>9}")
     for frame, comparison in comparisons:
-        ours, other = (
-            f"{1000 * statistics.median(times):.1f} ms" for times in (comparison.ours, comparison.other)
-        )
-        print(f"{frame:22}{comparison.name:26}{ours:>11}{other:>11}{comparison.ratio:>9.3f}", flush=True)
+        ours, other = (told(statistics.median(times)) for times in (comparison.ours, comparison.other))
+        print(f"{frame:22}{comparison.name:30}{ours:>11}{other:>11}{comparison.ratio:>9.3f}", flush=True)
+
+
+def told(seconds: float) -> str:
+    """A time for a person."""
+    return f"{1e3 * seconds:.1f} ms" if seconds > 1e-3 else f"{1e6 * seconds:.1f} µs"
 
 
 def command_line(description: str | None) -> argparse.ArgumentParser:

@@ -163,7 +163,7 @@ class QueryCache(Keeper):
         """How `read` would answer now, and why: hit, miss, stale or refused, and what the nearest question asked.
 
         Takes what `read` takes. It runs no query of yours and writes nothing; the stored file itself is
-        not looked at. Where no stored statement is like this one, all entries are listed.
+        not looked at. Where no stored statement is the same, the latest from the same source are compared.
 
         Raises:
             ConfigError: as `read`.

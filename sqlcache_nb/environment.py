@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import lru_cache
+
 import pandas as pd
 
+from sqlcache_nb.constant import ConstantDict
 from sqlcache_nb.version import __version__
 
 _VERSION = pd.__version__.split(".")
 
 
-def environment() -> dict[str, object]:
+def environment() -> Mapping[str, object]:
     """Pandas' version and the settings of it that change what a frame is."""
     settings = {"pandas": ".".join(_VERSION[:2]), "string_storage": pd.get_option("mode.string_storage")}
     if int(_VERSION[0]) < 3:  # reading it is deprecated from 3.1 on
         settings["infer_string"] = pd.get_option("future.infer_string")
-    return settings
+    return _constant(**settings)
+
+
+@lru_cache(maxsize=16, typed=True)  # 1 is not True
+def _constant(**settings: object) -> Mapping[str, object]:
+    return ConstantDict(settings)
 
 
 def versions() -> dict[str, str]:

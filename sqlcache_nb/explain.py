@@ -6,7 +6,6 @@ from collections.abc import Callable
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import islice
 from typing import Any
 
 from sqlcache_nb import report
@@ -19,8 +18,6 @@ from sqlcache_nb.request import CacheOptions, PandasCall
 from sqlcache_nb.sources import source_of
 from sqlcache_nb.stores import Store, Stored
 from sqlcache_nb.why import Explanation, Nearest, likely, moved, nearest
-
-_LIKELY = 200  # of the newest entries, whose statements are compared word by word
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +113,7 @@ def _found_near(asked: Asked, stored: Stored | None, store: Store, source: str) 
         return Nearest(stored.entry, (where,), same_database=True)
     if rows := store.alike(asked.sql):
         return nearest(asked, [row.entry for row in rows])
-    same_source = (row.entry for row in store.entries() if row.entry.provenance.source == source)
-    return nearest(asked, likely(asked, islice(same_source, _LIKELY)))
+    return nearest(asked, likely(asked, [row.entry for row in store.latest(source)]))
 
 
 def _missed(near: Nearest | None, now: datetime) -> Explanation:

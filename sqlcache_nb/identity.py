@@ -7,9 +7,12 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
+from functools import lru_cache
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sqlcache_nb.constant import ConstantDict
 from sqlcache_nb.errors import NotCacheable
 from sqlcache_nb.redaction import is_secret, redact
 
@@ -116,9 +119,28 @@ class SourceIdentity:
             options[_ATTACHED] = [alias for alias, _ in attached]
         return replace(self, name=source_name, host=None, port=None, files=(), options=options)
 
-    def parts(self) -> dict[str, object]:
-        """What goes into a key."""
-        return {each.name: getattr(self, each.name) for each in fields(self)}
+    def parts(self) -> Mapping[str, object]:
+        """What goes into a key; for most identities that are the same, the same object again."""
+        facts, names, values = _FACTS(self), tuple(self.options), self.options.values()
+        if _TOLD_BY_EQUALITY.issuperset(map(type, values)):
+            return _constant_parts(names, *facts, *values)
+        return _parts(names, *facts, *values)
+
+
+_TOLD_BY_EQUALITY = frozenset({type(None), bool, int, str})
+"""Types of which two values are the same where they are equal and of one type."""
+
+_NAMES = tuple(each.name for each in fields(SourceIdentity) if each.name != "options")
+_FACTS = attrgetter(*_NAMES)
+
+
+def _parts(names: tuple[str, ...], *values: object) -> ConstantDict:
+    facts, options = values[: len(_NAMES)], values[len(_NAMES) :]
+    told = dict(zip(names, options, strict=True))
+    return ConstantDict({**dict(zip(_NAMES, facts, strict=True)), "options": told})
+
+
+_constant_parts = lru_cache(maxsize=64, typed=True)(_parts)  # 1 is not True
 
 
 def from_connect_args(url: URL, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> SourceIdentity:
@@ -142,7 +164,8 @@ def from_connect_args(url: URL, arguments: tuple[Any, ...], keywords: Mapping[st
         options[f"argument {position}"] = redact(argument) if isinstance(argument, str) else argument
     if dialect == "postgresql":
         # libpq fills what the URL leaves open from these.
-        options |= _options({k: v for k, v in os.environ.items() if k.startswith("PG") and k != "PGPASSFILE"})
+        named = [name for name in os.environ if name.startswith("PG") and name != "PGPASSFILE"]
+        options |= _options({name: os.environ.get(name, "") for name in named})
         given = [keywords.get("options"), os.environ.get("PGOPTIONS")]
         if any(isinstance(each, str) and redact(each) != each for each in given):
             # A setting, by which rows may be chosen: that of one person would be that of another.

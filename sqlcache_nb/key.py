@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta, timezone, tzinfo
 from decimal import Decimal
 from enum import Enum
@@ -28,6 +28,7 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from sqlcache_nb.constant import ConstantDict, ConstantList
 from sqlcache_nb.errors import NotCacheable
 
 FORMAT = "sqlcache_nb key 1"
@@ -40,11 +41,16 @@ class Key:
 
     Args:
         digest: full sha256, in hex.
-        parts: the first 16 hex digits of each named part's own sha256, so that two keys can be compared.
+        encoded: canonical bytes of each named part.
     """
 
     digest: str
-    parts: Mapping[str, str]
+    encoded: Mapping[str, bytes] = field(repr=False)
+
+    @property
+    def parts(self) -> dict[str, str]:
+        """The first 16 hex digits of each named part's own sha256, so that two keys can be compared."""
+        return {name: sha256(encoded).hexdigest()[:16] for name, encoded in self.encoded.items()}
 
     @classmethod
     def of(cls, parts: Mapping[str, object]) -> Key:
@@ -57,16 +63,16 @@ class Key:
             >>> Key.of({"text": "select 1"}).digest == Key.of({"text": "select 2"}).digest
             False
         """
-        whole = sha256(encode(FORMAT))
-        digests = {}
-        for name, value in sorted(parts.items()):
+        pieces = [_FORMAT]
+        encoded = {}
+        for name in sorted(parts):
             try:
-                encoded = encode(value)
+                part = encode(parts[name])
             except NotCacheable as refusal:
                 raise NotCacheable(f"{name}: {refusal}") from None
-            whole.update(encode(name) + encoded)
-            digests[name] = sha256(encoded).hexdigest()[:16]
-        return cls(whole.hexdigest(), digests)
+            pieces += (encode(name), part)
+            encoded[name] = part
+        return cls(sha256(b"".join(pieces)).hexdigest(), encoded)
 
 
 def encode(value: object) -> bytes:
@@ -79,12 +85,12 @@ def encode(value: object) -> bytes:
         >>> encode(1) == encode(True)
         False
     """
+    return _ENCODERS.get(type(value), _encode_other)(value)
+
+
+def _encode_other(value: Any) -> bytes:
+    """The canonical bytes of a value whose type alone does not tell how they are made."""
     kind = type(value)
-    if encoder := _ENCODERS.get(kind):
-        try:
-            return _tagged(kind.__name__, encoder(value))
-        except ValueError as fault:  # an integer of more digits than Python writes
-            raise NotCacheable(f"a value of type {kind.__qualname__} has no canonical form") from fault
     if isinstance(value, Enum):
         # The value, too: a member may be given another one between two runs of a cell.
         return _tagged("Enum", encode([kind.__module__, kind.__qualname__, value.name, value.value]))
@@ -103,14 +109,6 @@ def _tagged(tag: str, body: bytes) -> bytes:
 def _text(value: object) -> bytes:
     # Lone surrogates are legal in Python strings and come back from SQLite.
     return str(value).encode("utf-8", "surrogatepass")
-
-
-def _sequence(values: Any) -> bytes:
-    return b"".join(map(encode, values))
-
-
-def _mapping(value: Any) -> bytes:
-    return b"".join(sorted(encode(key) + encode(item) for key, item in value.items()))
 
 
 def _moment(value: Any) -> bytes:
@@ -133,22 +131,16 @@ def _class(value: Any) -> bytes:
     return _text(f"{value.__module__}.{value.__qualname__}")
 
 
-_ENCODERS: dict[type, Callable[[Any], bytes]] = {
-    type(None): lambda value: b"",
-    bool: _text,
-    int: _text,
-    str: _text,
+_BODIES: dict[type, Callable[[Any], bytes]] = {
+    int: lambda value: str(value).encode(),
     float: lambda value: struct.pack(">d", value),
     complex: lambda value: struct.pack(">dd", value.real, value.imag),
     bytes: bytes,
     bytearray: bytes,
     memoryview: bytes,
-    list: _sequence,
-    tuple: _sequence,
     range: _text,
     set: lambda value: b"".join(sorted(map(encode, value))),
     frozenset: lambda value: b"".join(sorted(map(encode, value))),
-    dict: _mapping,
     Decimal: lambda value: _text(value.as_tuple()),
     Fraction: _text,
     UUID: _text,
@@ -164,6 +156,71 @@ _ENCODERS: dict[type, Callable[[Any], bytes]] = {
     IPv6Interface: _text,
     IPv6Network: _text,
 }
+"""What stands behind the tag and the length, by the type."""
+
+
+def _tagging(kind: type) -> Callable[[Any], bytes]:
+    """Gives the canonical bytes of values of one type."""
+    body_of, form = _BODIES[kind], f"{kind.__name__}:%d:%s".encode()
+
+    def encoder(value: Any) -> bytes:
+        try:
+            body = body_of(value)
+        except ValueError as fault:  # an integer of more digits than Python writes
+            raise NotCacheable(f"a value of type {kind.__qualname__} has no canonical form") from fault
+        return form % (len(body), body)
+
+    return encoder
+
+
+# The commonest types have encoders of their own: they are most of every key, and so of what it costs.
+
+
+def _string(value: str) -> bytes:
+    body = value.encode("utf-8", "surrogatepass")
+    return b"str:%d:%s" % (len(body), body)
+
+
+def _items(kind: type) -> Callable[[Any], bytes]:
+    form = f"{kind.__name__}:%d:%s".encode()
+
+    def encoder(values: Any) -> bytes:
+        known, other = _ENCODERS.get, _encode_other
+        body = b"".join([known(type(value), other)(value) for value in values])
+        return form % (len(body), body)
+
+    return encoder
+
+
+def _mapping(value: Any) -> bytes:
+    known, other = _ENCODERS.get, _encode_other
+    pairs = [known(type(key), other)(key) + known(type(item), other)(item) for key, item in value.items()]
+    pairs.sort()
+    body = b"".join(pairs)
+    return b"dict:%d:%s" % (len(body), body)
+
+
+def _once(encoder: Callable[[Any], bytes]) -> Callable[[Any], bytes]:
+    def encoded(value: ConstantDict | ConstantList) -> bytes:
+        if not hasattr(value, "encoded"):
+            value.encoded = encoder(value)
+        return value.encoded
+
+    return encoded
+
+
+_ENCODERS: dict[type, Callable[[Any], bytes]] = {
+    **{kind: _tagging(kind) for kind in _BODIES},
+    type(None): lambda value: b"NoneType:0:",
+    bool: lambda value: b"bool:4:True" if value else b"bool:5:False",
+    str: _string,
+    list: _items(list),
+    tuple: _items(tuple),
+    dict: _mapping,
+    ConstantList: _once(_items(list)),
+    ConstantDict: _once(_mapping),
+}
+_FORMAT = encode(FORMAT)
 
 
 def _encode_numpy(value: Any) -> bytes:

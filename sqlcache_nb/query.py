@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from inspect import signature
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
+from sqlalchemy import bindparam, text
 from sqlalchemy.engine.interfaces import BindTyping
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.sql.elements import TextClause
+from sqlalchemy.sql.elements import BindParameter, TextClause
 from sqlalchemy.sql.lambdas import StatementLambdaElement
 from sqlalchemy.sql.selectable import SelectBase
 from sqlalchemy.types import LargeBinary, TupleType, TypeEngine
 
+from sqlcache_nb.constant import ConstantList
 from sqlcache_nb.errors import NotCacheable
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Dialect
     from sqlalchemy.sql.compiler import SQLCompiler
-    from sqlalchemy.sql.elements import BindParameter
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +69,8 @@ class Query:
             "statement": [self.kind, self.sql, *self.beside],
             "parameters": [self.params, self.positions],
             "result types": list(self.result_types),
-            "options": dict(self.options),
-            "environment": dict(self.environment),
+            "options": self.options,
+            "environment": self.environment,
         }
 
 
@@ -102,7 +105,7 @@ def ask(
     """
     execution = dict(execution_options or {})
     if type(sql) is str:
-        told = {**options, "execution": _meaningful(execution)}
+        told = _told(options, execution)
         adapted = _adapted(params, adapt)
         return Query("string", sql, adapted, options=told, environment=environment, given=params)
     if isinstance(sql, StatementLambdaElement):
@@ -113,9 +116,7 @@ def ask(
         raise NotCacheable("several sets of parameters for one statement")
     try:
         statement: Any = sql  # every kind of it takes execution options, which its types do not say
-        compiled: Any = sql.compile(dialect=dialect)
-        _check_values(compiled, params or {})
-        values = compiled.construct_params(params, escape_names=False)
+        compiled, values = _compiled(sql, params, dialect)
     except SQLAlchemyError as fault:  # pandas will meet it, too, and raise it as it does
         raise NotCacheable(f"the statement does not compile: {type(fault).__name__}") from fault
     given = {name: _processed(bind, values[name], dialect) for bind, name in compiled.bind_names.items()}
@@ -127,12 +128,73 @@ def ask(
         params=_adapted(given, adapt, lists),
         positions=tuple(compiled.positiontup or ()),
         result_types=tuple(_result_types(compiled, dialect)),
-        options={**options, "execution": _meaningful(execution | dict(statement.get_execution_options()))},
+        options=_told(options, execution | statement.get_execution_options()),
         environment=environment,
         typed=sql.text.replace("\\:", ":") if isinstance(sql, TextClause) else None,
         given=given,
         beside=(_written_late(compiled, values, dialect), *_MATCHING(compiled)),
     )
+
+
+def _compiled(sql: Any, params: Any, dialect: Dialect) -> tuple[Any, Mapping[str, Any]]:
+    """A statement's compiled form, and the values to bind, as they are given."""
+    binds = _plain_binds(sql, dialect)
+    if binds is None:
+        compiled = sql.compile(dialect=dialect)
+    else:
+        compiled = _compiled_text(dialect, sql.text, binds)
+        own = {name: bind.value for name, bind in sql._bindparams.items() if not bind.required}  # noqa: SLF001
+        params = {**own, **(params or {})}
+    _check_values(compiled, params or {})
+    return compiled, compiled.construct_params(params, escape_names=False)
+
+
+_Binds = tuple[tuple[str, TypeEngine[Any], bool], ...]
+
+
+def _plain_binds(sql: Any, dialect: Dialect) -> _Binds | None:
+    """Name, type and whether a value must be given of each parameter of a `text()`.
+
+    None where they do not tell, together with the text, all that it is compiled to.
+    """
+    if type(sql) is not TextClause or _is_rewritten(TextClause, BindParameter):
+        return None
+    binds = []
+    for name, bind in sql._bindparams.items():  # noqa: SLF001  # in no public place
+        kind = bind.type
+        is_plain = (
+            type(bind) is BindParameter
+            and bind.key == name
+            and not (
+                bind.unique or bind.expanding or bind.literal_execute or bind.isoutparam or bind.callable
+            )
+            and type(kind).__module__ == "sqlalchemy.sql.sqltypes"
+            and not _is_rewritten(type(kind), type(kind.dialect_impl(dialect)))
+        )
+        if not is_plain:
+            return None
+        binds.append((name, kind, bind.required))
+    return tuple(binds)
+
+
+def _is_rewritten(*kinds: type) -> bool:
+    """Whether somebody's own code compiles them, which may change at any time."""
+    if "sqlalchemy.ext.compiler" not in sys.modules:
+        return False
+    return any(hasattr(kind, "_compiler_dispatcher") for kind in kinds)
+
+
+@lru_cache(maxsize=256)
+def _compiled_text(dialect: Any, sql: str, binds: _Binds) -> Any:
+    """A `text()` in its compiled form, without anybody's values.
+
+    Args:
+        dialect: for which.
+        sql: its text.
+        binds: its parameters; a type is the same as itself only.
+    """
+    plain = [bindparam(name, type_=kind, required=required) for name, kind, required in binds]
+    return text(sql).bindparams(*plain).compile(dialect=dialect)
 
 
 # How a statement is run, and not what it answers.
@@ -142,12 +204,16 @@ _HARMLESS_EXECUTION = frozenset(
 )
 
 
-def _meaningful(execution_options: Mapping[str, object]) -> dict[str, object]:
-    return {
+def _told(options: Mapping[str, object], execution_options: Mapping[str, object]) -> Mapping[str, object]:
+    """The read options together with those options of the execution that change the answer."""
+    if not execution_options and "execution" in options:
+        return options  # the same object again, whose bytes are known (`constant`)
+    meaningful = {
         name: value
         for name, value in execution_options.items()
         if name not in _HARMLESS_EXECUTION and not name.startswith("_")
     }
+    return {**options, "execution": meaningful}
 
 
 def _adapted(
@@ -261,40 +327,60 @@ def _cast(compiled: SQLCompiler, kind: TypeEngine[Any], dialect: Dialect) -> str
 
 def _result_types(compiled: Any, dialect: Dialect) -> Iterator[tuple[str, object]]:
     # The same SQL gives other Python values under another result type: they belong to the question.
-    homes = ("sqlalchemy", type(dialect).__module__.partition(".")[0])
     for column in compiled._result_columns:  # noqa: SLF001  # in no public place
         try:
-            # Both: a variant is another type for this dialect, a decorator is hidden behind its own.
-            kinds = [_described(kind, homes) for kind in (column.type, column.type.dialect_impl(dialect))]
+            kinds = _kinds(column.type, dialect)
         except NotCacheable as refusal:
             raise NotCacheable(f"column {column.keyname} has a type {refusal}") from None
         yield str(column.keyname), kinds
 
 
+# SQLAlchemy's own caches, too, take a type for one that is never changed.
+_known: WeakKeyDictionary[TypeEngine[Any], tuple[TypeEngine[Any], ConstantList]] = WeakKeyDictionary()
+
+
+def _kinds(kind: TypeEngine[Any], dialect: Dialect) -> ConstantList:
+    """A result type and what it is for the dialect: a variant is another one, a decorator is hidden behind its own."""
+    own = kind.dialect_impl(dialect)
+    for_whom, kinds = _known.get(kind, (None, None))
+    if kinds is None or for_whom is not own:
+        homes = ("sqlalchemy", type(dialect).__module__.partition(".")[0])
+        kinds = ConstantList(_described(each, homes) for each in (kind, own))
+        _known[kind] = own, kinds
+    return kinds
+
+
 def _described(kind: TypeEngine[Any], homes: tuple[str, ...]) -> object:
     """A type's class, and the arguments that it was made with."""
-    home = type(kind)
-    if home.__module__.partition(".")[0] not in homes:
-        raise NotCacheable(f"of your own ({home.__qualname__}), whose code may change under the same name")
-    names = {name for base in home.__mro__ for name in _constructor_arguments(base)}
-    return [
-        f"{home.__module__}.{home.__qualname__}",
-        {
-            name: _described(value, homes) if isinstance(value, TypeEngine) else value
-            for name, value in vars(kind).items()
-            if name in names - _NO_ARGUMENTS
-        },
-    ]
+    hashable: Any = type(kind)  # as every class is, whatever its instances' __hash__ says
+    home, name, names = _class_of(hashable)
+    if home not in homes:
+        raise NotCacheable(
+            f"of your own ({type(kind).__qualname__}), whose code may change under the same name"
+        )
+    arguments = {
+        argument: _described(value, homes) if isinstance(value, TypeEngine) else value
+        for argument, value in vars(kind).items()
+        if argument in names
+    }
+    return [name, arguments]
 
 
 # Beside the constructors' own names: where Enum and SQLite's dates keep their arguments.
-_KEPT_ELSEWHERE = ("enums", "enum_class", "_storage_format", "_reg")
+_KEPT_ELSEWHERE = frozenset({"enums", "enum_class", "_storage_format", "_reg"})
 _NO_ARGUMENTS = frozenset({"metadata", "_variant_mapping"})
 
 
+@lru_cache(maxsize=1024)
+def _class_of(kind: type) -> tuple[str, str, frozenset[str]]:
+    """A type's package, its full name, and where its instances keep what they were made with."""
+    names = _KEPT_ELSEWHERE.union(*map(_constructor_arguments, kind.__mro__)) - _NO_ARGUMENTS
+    return kind.__module__.partition(".")[0], f"{kind.__module__}.{kind.__qualname__}", names
+
+
 @cache
-def _constructor_arguments(kind: type) -> tuple[str, ...]:
+def _constructor_arguments(kind: type) -> frozenset[str]:
     try:
-        return (*signature(kind.__init__).parameters, *_KEPT_ELSEWHERE)  # type: ignore[misc]  # of a class
+        return frozenset(signature(kind.__init__).parameters)  # type: ignore[misc]  # of a class
     except ValueError:  # built in, without a signature
-        return _KEPT_ELSEWHERE
+        return frozenset()

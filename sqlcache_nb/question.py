@@ -30,10 +30,19 @@ class Question:
     key: Key
     parts: Mapping[str, object]
     query: Query
-    dialect: str
-    label: str
     token: str | None
     identity: SourceIdentity
+    source_name: str | None
+
+    @property
+    def dialect(self) -> str:
+        """SQLAlchemy's name of the dialect."""
+        return self.identity.dialect
+
+    @property
+    def label(self) -> str:
+        """The database for a person, without secrets."""
+        return redact(self.source_name) if self.source_name else self.identity.label
 
     def asked(self, *, store_params: bool) -> Asked:
         """The question as far as it is kept with its answer.
@@ -76,10 +85,9 @@ def question_of(call: PandasCall, source: Source, source_name: str | None) -> Qu
         key=Key.of(parts),
         parts=parts,
         query=query,
-        dialect=identity.dialect,
-        label=redact(source_name) if source_name else identity.label,
         token=source.token(identity),
         identity=identity,
+        source_name=source_name,
     )
 
 

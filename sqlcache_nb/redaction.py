@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 _SECRETS = (
     r"pass(?:word|wd|phrase|code)|pwd|secret|token|credential|odbc_connect"
@@ -26,9 +27,12 @@ def redact(text: str) -> str:
         >>> redact("postgresql://ann:s3cret@db/sales?password=x")
         'postgresql://ann:***@db/sales?password=***'
     """
+    if "=" not in text and ":" not in text:  # of which each of them has one
+        return text
     return _SECRET_PAIR.sub(r"\1***", _URL_PASSWORD.sub(r"\1***\3", text))
 
 
+@lru_cache(maxsize=1024)
 def is_secret(name: str) -> bool:
     """Whether an option of that name holds a secret.
 

@@ -11,6 +11,7 @@ import pandas as pd
 from pandas.api.extensions import no_default
 
 from sqlcache_nb.caller import as_if_called_outside
+from sqlcache_nb.constant import ConstantDict
 from sqlcache_nb.errors import ConfigError
 from sqlcache_nb.freshness import Freshness, Ttl, parse_ttl
 
@@ -72,8 +73,14 @@ class PandasCall:
         )
         return frames
 
-    def options(self) -> dict[str, object]:
+    def options(self) -> Mapping[str, object]:
         """Every argument that shapes the frame, statement and parameters apart."""
+        if (
+            self.index_col is self.parse_dates is self.columns is self.dtype is self.chunksize is None
+            and self.coerce_float is True
+            and self.dtype_backend is no_default
+        ):
+            return _NO_OPTIONS
         return {
             "index_col": self.index_col,
             "coerce_float": self.coerce_float,
@@ -81,8 +88,16 @@ class PandasCall:
             "columns": self.columns,
             "dtype_backend": None if self.dtype_backend is no_default else self.dtype_backend,
             "dtype": self.dtype,
+            "execution": {},
             **({} if self.chunksize is None else {"chunksize": self.chunksize}),
         }
+
+
+_NO_OPTIONS = ConstantDict(
+    dict.fromkeys(("index_col", "parse_dates", "columns", "dtype_backend", "dtype"))
+    | {"coerce_float": True, "execution": {}}
+)
+"""The options of a call that has none: those of nearly all."""
 
 
 @dataclass(frozen=True)

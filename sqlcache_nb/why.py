@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from itertools import takewhile
+from operator import itemgetter
 from typing import Literal
 
 from sqlcache_nb.entry import Entry
@@ -27,6 +28,7 @@ _CONTEXT = 12  # characters before the first that differs
 _MOST = 3  # differences in one line
 _TOKEN = re.compile(r"\w+|[^\w\s]")
 _ALIKE = 0.6  # of the words, so that one statement is worth comparing with another
+_COMPARED = 8  # statements in the order of their words; the others by what words they have
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,10 +138,18 @@ def likely(asked: Asked, entries: Iterable[Entry]) -> list[Entry]:
     """
     matcher = SequenceMatcher(autojunk=False)
     matcher.set_seq2(_TOKEN.findall(asked.sql))
-    best, likeness = None, _ALIKE
+    promising = []
     for entry in entries:
-        matcher.set_seq1(_TOKEN.findall(entry.provenance.sql))
-        if matcher.quick_ratio() > likeness and (ratio := matcher.ratio()) > likeness:
+        matcher.set_seq1(words := _TOKEN.findall(entry.provenance.sql))
+        if matcher.real_quick_ratio() > _ALIKE and (bound := matcher.quick_ratio()) > _ALIKE:
+            promising.append((bound, words, entry))
+    promising.sort(key=itemgetter(0), reverse=True)  # and stay the newest first where they share as many
+    best, likeness = None, _ALIKE
+    for bound, words, entry in promising[:_COMPARED]:
+        if bound <= likeness:
+            break
+        matcher.set_seq1(words)
+        if (ratio := matcher.ratio()) > likeness:
             best, likeness = entry, ratio
     return [] if best is None else [best]
 

@@ -250,6 +250,27 @@ class StoreContract:
         assert 24 <= len(found) < 100
         assert found == keys[: -len(found) - 1 : -1]
 
+    @pytest.mark.parametrize("source", ["sales.db", "odd \"%_\\' ä\ud800", ""])
+    def test_the_latest_of_one_source_are_found(self, store: Store, source: str) -> None:
+        for minute, (key, label) in enumerate(
+            [("a", source), ("b", source + "x"), ("c", "x"), ("d", source)]
+        ):
+            entry = entry_of(key * 64, minute=minute, tags=(source,))
+            store.write(replace(entry, provenance=replace(entry.provenance, source=label)), memoryview(b"x"))
+        assert [stored.entry.key[0] for stored in store.latest(source)] == ["d", "a"]
+        assert store.latest(source)[0] == store.lookup("d" * 64)
+        assert store.latest("another") == []
+        store.delete(["d" * 64])
+        assert [stored.entry.key[0] for stored in store.latest(source)] == ["a"]
+
+    def test_of_many_of_one_source_some_of_the_latest_are_found(self, store: Store) -> None:
+        keys = [f"{number:064x}" for number in range(300)]
+        for minute, key in enumerate(keys):
+            store.write(entry_of(key, minute=minute), memoryview(b"x"))
+        found = [stored.entry.key for stored in store.latest("sales.db")]
+        assert 100 <= len(found) < 300
+        assert found == keys[: -len(found) - 1 : -1]
+
     def test_delete_counts_what_it_removed(self, store: Store) -> None:
         for key in "abc":
             store.write(entry_of(key * 64), memoryview(b"four"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from sqlalchemy.engine import URL
 
 from sqlcache_nb.errors import NotCacheable
 from sqlcache_nb.identity import SourceIdentity, file_identity, from_connect_args
-from sqlcache_nb.key import Key
+from sqlcache_nb.key import Key, encode
 from tests.test_redaction import MARK, in_libpq, in_odbc, passwords
 
 POSTGRES = "postgresql+psycopg://ann:pw@db.example:5432/sales"
@@ -428,3 +429,14 @@ def test_who_is_asked_tells_questions_apart(
         assert (key_of_url(here, "prod") == key_of_url(there, "prod")) == (not apart)
     assert key_of_url(here, "prod") != key_of_url(here, None)
     assert key_of_url(here, "prod") != key_of_url(here, "stock")
+
+
+def test_parts_tell_values_apart_that_python_takes_for_equal() -> None:
+    values = [1, True, 1.0, "1", None, [1], {"a": 1}, {"a": True}]
+    for _ in range(2):
+        made = [SourceIdentity("postgresql", "psycopg", options={"x": value}).parts() for value in values]
+        assert len({encode(parts) for parts in made}) == len(values)
+        assert [parts["options"] for parts in made] == [{"x": value} for value in values]
+    one, other = (SourceIdentity("postgresql", "psycopg", options={name: 1}) for name in "ab")
+    assert encode(one.parts()) != encode(other.parts())
+    assert encode(replace(one, port=1).parts()) != encode(replace(one, port=True).parts())

@@ -25,6 +25,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sqlcache_nb.constant import ConstantDict, ConstantList
 from sqlcache_nb.errors import NotCacheable
 from sqlcache_nb.key import Key, encode
 
@@ -196,6 +197,16 @@ def test_bytes_do_not_run_into_each_other(value: Any) -> None:
 def test_a_sets_order_is_no_part_of_it(items: list[Any], random: Any) -> None:
     shuffled = random.sample(items, len(items))
     assert encode(set(items)) == encode(set(shuffled))
+
+
+def test_constants_have_the_bytes_of_what_they_are() -> None:
+    for value in ({"a": [1, None], "b": {"c": True}}, {}):
+        assert [encode(ConstantDict(value))] * 2 == [encode(value), encode(dict(value))]
+        constant = ConstantDict(value)
+        assert encode([constant]) == encode([constant]) == encode([value])
+    assert encode(ConstantList([1, "a", [2.0]])) == encode([1, "a", [2.0]])
+    with pytest.raises(NotCacheable):
+        encode(ConstantList([object()]))
 
 
 # --- what has no canonical form ------------------------------------------------------------------------

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.mssql.base import MSDialect
 from sqlalchemy.dialects.postgresql import psycopg
 from sqlalchemy.dialects.sqlite import pysqlite
+from sqlalchemy.ext.compiler import compiles, deregister
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
 
@@ -466,3 +467,41 @@ def test_the_environment_tells_questions_apart() -> None:
         return Key.of(asked.parts()).digest
 
     assert in_environment(pandas="2.2") != in_environment(pandas="3.1")
+
+
+# --- what is compiled once ---------------------------------------------------------------------------------
+
+
+def test_one_text_with_other_types_or_values_is_another_question() -> None:
+    def bound(kind: Any, value: Any) -> Any:
+        return sa.text("select :a").bindparams(sa.bindparam("a", value, type_=kind))
+
+    statements = [bound(sa.Integer(), 1), bound(sa.String(), 1), bound(sa.Integer(), 2), sa.text("select :a")]
+    for _ in range(2):
+        keys = [
+            key(statement, {"a": 1} if at == 3 else None, POSTGRES) for at, statement in enumerate(statements)
+        ]
+        assert len(set(keys)) == 4
+    assert question(statements[0], {"a": 5}, POSTGRES).params == {"a": 5}
+    assert question(statements[0], None, POSTGRES).params == {"a": 1}
+    assert question(statements[0], None, SQLITE).sql == "select ?"
+
+
+def test_a_value_that_was_given_once_is_not_given_for_ever() -> None:
+    assert question(sa.text("select :a"), {"a": 1}).params == {"a": 1}
+    with pytest.raises(NotCacheable):
+        question(sa.text("select :a"))
+
+
+def test_a_type_that_somebody_compiles_anew_is_compiled_anew() -> None:
+    statement = sa.text("select :day").bindparams(
+        sa.bindparam("day", type_=sa.Date(), value=date(2024, 1, 1))
+    )
+    before = question(statement, None, POSTGRES).sql
+    for name in ("ONE", "OTHER"):
+        compiles(sa.Date, "postgresql")(lambda kind, compiler, name=name, **kw: name)
+        try:
+            assert question(statement, None, POSTGRES).sql == before.replace("DATE", name) != before
+        finally:
+            deregister(sa.Date)
+    assert question(statement, None, POSTGRES).sql == before

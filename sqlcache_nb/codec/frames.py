@@ -83,8 +83,8 @@ def put_together(table: pa.Table, rows: int, spec: Spec) -> pd.DataFrame:
         .rename_columns([str(at) for at in own])
         .to_pandas(ignore_metadata=True, use_threads=has_many_cells(rows, len(own)))
     )
-    for place, at in enumerate(own):
-        if columns[at]["kind"] == "numpy" and frame.dtypes.iloc[place] != columns[at]["dtype"]:
+    for place, (at, dtype) in enumerate(zip(own, frame.dtypes.tolist(), strict=True)):
+        if columns[at]["kind"] == "numpy" and dtype != columns[at]["dtype"]:
             frame.isetitem(place, frame.iloc[:, place].astype(columns[at]["dtype"]).array)
     if len(own) < len(columns) or not columns:
         found = {at: frame.iloc[:, place] for place, at in enumerate(own)}
@@ -108,7 +108,10 @@ def has_many_cells(rows: int, columns: int) -> bool:
 
 def _dtype_of_texts() -> Any:
     """The dtype that Arrow's own conversion gives texts: it depends on pandas' version and settings."""
-    return pa.table({"": [""]}).to_pandas().dtypes.iloc[0]
+    return _TEXTS.to_pandas(ignore_metadata=True, use_threads=False).dtypes.iloc[0]
+
+
+_TEXTS = pa.table({"": pa.array([], pa.string())})
 
 
 def _utf8(name: object) -> str:

@@ -221,7 +221,8 @@ class UrlSource(EngineSource):
 
     def close(self) -> None:
         super().close()
-        self._engine.dispose()
+        if pools.has_idle_connections(self._engine):
+            self._engine.dispose()
 
     def _lend(self, connection: Connection) -> None:
         """A session of pandas' own engine to a file is as new as the one that was asked."""

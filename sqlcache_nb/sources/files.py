@@ -48,13 +48,13 @@ def token(dialect: str, paths: tuple[str, ...]) -> str | None:
 
 def _token(dialect: str, path: str) -> str:
     digest = blake2b(digest_size=16)
-    status = Path(path).stat()
+    status = os.stat(path)
     digest.update(_head(path, _HEADER[dialect], status))
     # Where st_ctime is the time of change it also sees a copy that kept the old mtime.
     digest.update(_stamp(status, status.st_ctime_ns if os.name == "posix" else 0))
     wal = path + _WAL_SUFFIX[dialect]
     try:
-        wal_status = Path(wal).stat()
+        wal_status = os.stat(wal)
     except FileNotFoundError:
         return digest.hexdigest()
     if wal_status.st_size:  # an empty one is what a mere reader leaves
@@ -78,7 +78,7 @@ def _wal_index(path: str) -> bytes:
     """The header of the index that all connections share, b"" where none is open."""
     index = f"{path}-shm"
     try:
-        return _head(index, _WAL_INDEX_HEADER, Path(index).stat())
+        return _head(index, _WAL_INDEX_HEADER, os.stat(index))
     except FileNotFoundError:
         return b""
 
@@ -92,7 +92,7 @@ def sqlite_header(path: str) -> bytes:
     Raises:
         OSError: it cannot be read.
     """
-    return _head(path, _HEADER["sqlite"], Path(path).stat())
+    return _head(path, _HEADER["sqlite"], os.stat(path))
 
 
 def sqlite_schema_cookie(path: str) -> int:
@@ -106,7 +106,7 @@ def inode(path: str) -> str:
     Raises:
         OSError: there is none.
     """
-    return "{}:{}".format(*_which(Path(path).stat()))
+    return "{}:{}".format(*_which(os.stat(path)))
 
 
 def is_open(path: str) -> bool:
@@ -116,7 +116,7 @@ def is_open(path: str) -> bool:
     an open file cannot be replaced), it is taken to be.
     """
     try:
-        wanted = _which(Path(path).stat())
+        wanted = _which(os.stat(path))
     except OSError:  # it was deleted under the connection
         return False
     try:

@@ -61,6 +61,16 @@ class Store(Protocol):
             sql: a statement as an entry's provenance has it.
         """
 
+    def latest(self, source: str) -> list[Stored]:
+        """Rows whose answers came from one source, by its label (`Provenance.source`).
+
+        Of those that came into the store last, not more than some hundreds, the latest fetch first: to be found
+        without looking at all rows.
+
+        Args:
+            source: the label.
+        """
+
     def read(self, stored: Stored) -> bytes | None:
         """The payload, or None where another process has replaced or deleted it meanwhile.
 

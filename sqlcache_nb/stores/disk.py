@@ -7,6 +7,7 @@ together. What is switched off: eviction, expiry, statistics and pickle (`Parque
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import secrets
@@ -39,6 +40,9 @@ _WAIT = 2.0
 
 _ALIKE = 64
 """Rows of one statement that are compared with a question at most."""
+
+_SEARCHED, _LATEST = 2_000, 200
+"""Rows that are searched for those of one source, and how many of these are given, at most."""
 
 _BLOCK = 2**20
 """Bytes of a payload that are copied at once."""
@@ -125,6 +129,13 @@ class DiskStore:
         with _faults(self.directory), closing(self._connect()) as con:
             found = self._readable(con.execute(_SELECT_ALIKE, (likeness(sql), _ALIKE)))
         return _newest_first(found)
+
+    def latest(self, source: str) -> list[Stored]:
+        """Rows of one source among the latest; the text is searched before any of it is understood."""
+        told = f'"source": {json.dumps(source)}'  # as `Entry.to_json` words it
+        with _faults(self.directory), closing(self._connect()) as con:
+            found = self._readable(con.execute(_SELECT_LATEST, (_SEARCHED, told, _LATEST)))
+        return _newest_first([row for row in found if row.entry.provenance.source == source])
 
     def read(self, stored: Stored) -> bytes | None:
         """The payload, or None where another process has replaced or deleted it meanwhile."""
@@ -253,6 +264,7 @@ class DiskStore:
 
 _SELECT = "SELECT filename, value, mode FROM Cache WHERE raw = 1"
 _SELECT_ALIKE = f"{_SELECT} AND tag = ? ORDER BY rowid DESC LIMIT ?"
+_SELECT_LATEST = f"SELECT * FROM ({_SELECT} ORDER BY rowid DESC LIMIT ?) WHERE instr(value, ?) LIMIT ?"  # noqa: S608  # ours
 _UPDATE = "UPDATE Cache SET value = ? WHERE key = ? AND raw = 1"
 _FILENAME = re.compile(r"[0-9a-f]{2}/[0-9a-f]{30}\.parquet")
 
