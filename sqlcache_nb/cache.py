@@ -200,10 +200,12 @@ class QueryCache(Keeper):
                 return self._counted(self._hit(found, call, con))
             if before is not None and isinstance(found, Miss):
                 before(found.result(options, lambda: None))
-            answer = self._fetch(call, source)
-            if not isinstance(found, Miss):
-                self._shielded(lambda: self._invalidate_written(*write_of(call, source)))
-            elif call.chunksize is None:
+            try:
+                answer = self._fetch(call, source)
+            finally:  # a write may be done although pandas makes no frame of it
+                if not isinstance(found, Miss):
+                    self._shielded(lambda: self._invalidate_written(*write_of(call, source)))
+            if isinstance(found, Miss) and call.chunksize is None:
                 doubt = self._shielded(partial(source.confirm, volatile=found.facts.volatile))
                 answer = replace(answer, doubt=doubt)
             if call.chunksize is not None:

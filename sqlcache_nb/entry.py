@@ -154,6 +154,8 @@ class Entry:
     def labelled(self, name: str | None, tags: tuple[str, ...]) -> Entry:
         """This entry under a (new) name and with further tags."""
         merged = self.tags + tuple(tag for tag in tags if tag not in self.tags)
+        if name in (None, self.name) and merged == self.tags:
+            return self
         return replace(self, name=name if name is not None else self.name, tags=merged)
 
     def to_json(self) -> str:

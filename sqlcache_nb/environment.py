@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
+from typing import Any
 
 import pandas as pd
 
@@ -15,10 +16,21 @@ _VERSION = pd.__version__.split(".")
 
 def environment() -> Mapping[str, object]:
     """Pandas' version and the settings of it that change what a frame is."""
-    settings = {"pandas": ".".join(_VERSION[:2]), "string_storage": pd.get_option("mode.string_storage")}
-    if int(_VERSION[0]) < 3:  # reading it is deprecated from 3.1 on
-        settings["infer_string"] = pd.get_option("future.infer_string")
+    settings = {
+        "pandas": ".".join(_VERSION[:2]),
+        "string_storage": pd.get_option("mode.string_storage"),
+        "infer_string": _infers_strings(),
+    }
     return _constant(**settings)
+
+
+def _infers_strings() -> bool:
+    """Whether texts become pandas' strings, rather than objects."""
+    if int(_VERSION[0]) < 3:
+        return bool(pd.get_option("future.infer_string"))
+    # Reading the option is deprecated from 3.1 on, and setting it still has its effect.
+    told: Any = getattr(pd._config, "using_string_dtype", None)  # noqa: SLF001  # see above
+    return told is None or bool(told())
 
 
 @lru_cache(maxsize=16, typed=True)  # 1 is not True

@@ -234,7 +234,14 @@ def _words(sql: str, dialect: str) -> list[Word]:
             return []
     texts = [token.text.lower() for token in tokens] + [""]
     kinds = [token.token_type for token in tokens]
-    strings = {TokenType.STRING, TokenType.NATIONAL_STRING, TokenType.RAW_STRING, TokenType.HEREDOC_STRING}
+    strings = {
+        TokenType.STRING,
+        TokenType.NATIONAL_STRING,
+        TokenType.RAW_STRING,
+        TokenType.HEREDOC_STRING,
+        TokenType.BYTE_STRING,  # PostgreSQL's E'...'
+        TokenType.UNICODE_STRING,
+    }
     arguments = _arguments(
         [text if kind not in strings else "" for text, kind in zip(texts, kinds, strict=False)]
     )
@@ -311,7 +318,8 @@ def _kind(tree: exp.Expression | None, count: int, words: Sequence[Word], text: 
         return Kind.QUERY if surely_a_read else Kind.UNKNOWN
     if first in _INFO_WORDS:
         # EXPLAIN ANALYZE runs what it explains.
-        tells = not writes if first != "pragma" else _pragma_tells(text)
+        runs = writes and re.search(r"\banaly[sz]e\b", text, re.IGNORECASE)
+        tells = not runs if first != "pragma" else _pragma_tells(text)
         return Kind.INFO if tells else Kind.WRITE
     changing = (exp.DML, exp.DDL, exp.Command, exp.Into, exp.Lock, exp.Merge)
     reading = (exp.Query, exp.Values, exp.Pivot)

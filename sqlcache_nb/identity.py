@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import os
 import re
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
@@ -158,7 +159,8 @@ def from_connect_args(url: URL, arguments: tuple[Any, ...], keywords: Mapping[st
     driver = url.get_driver_name()
     if dialect in FILE_DIALECTS:
         path, rest = _database_path(dialect, arguments, keywords)
-        return SourceIdentity(dialect, driver, files=(path,), options=file_options(dialect, rest))
+        options = {**file_options(dialect, rest), **_local_time(dialect)}
+        return SourceIdentity(dialect, driver, files=(path,), options=options)
     options = _options(keywords)
     for position, argument in enumerate(arguments):
         options[f"argument {position}"] = redact(argument) if isinstance(argument, str) else argument
@@ -220,8 +222,14 @@ def file_identity(
         dialect,
         driver,
         files=(os.path.realpath(path), *(other for _, other in others)),
-        options={**options, **({_ATTACHED: others} if others else {})},
+        options={**options, **_local_time(dialect), **({_ATTACHED: others} if others else {})},
     )
+
+
+def _local_time(dialect: str) -> dict[str, object]:
+    """The time zone of this process, by which SQLite goes: `datetime(day, 'localtime')`."""
+    told = f"{'/'.join(time.tzname)} {time.timezone} {time.altzone}"
+    return {"local time": told} if dialect == "sqlite" else {}
 
 
 def working_directory() -> str:

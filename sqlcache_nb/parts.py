@@ -5,6 +5,7 @@ They are made when nothing was found, and kept with the answer, so that a later 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
@@ -17,6 +18,10 @@ from sqlcache_nb.redaction import is_secret, redact
 HIDDEN = "***"
 """What stands for a value that is a secret by its name."""
 
+# Names of parameters and settings that hold a secret often enough not to be shown.
+_OFTEN_SECRET = re.compile(
+    r"(?<![a-z])(?:auth|authorization|bearer|claims|jwt|key|pin)(?![a-z])", re.IGNORECASE
+)
 _LONGEST = 200  # characters of a text
 _MOST = 20  # values of a list that are written out
 
@@ -99,7 +104,7 @@ def items_of(parts: Mapping[str, Any], given: object = None, *, store_params: bo
 
 def _item(name: str, value: object, kind: str, text: str) -> Item:
     if text:
-        text = HIDDEN if is_secret(name) else _shortened(redact(text))
+        text = HIDDEN if is_secret(name) or _OFTEN_SECRET.search(name) else _shortened(redact(text))
     return Item(sha256(encode(value)).hexdigest()[:16], kind, text)
 
 

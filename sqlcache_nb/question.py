@@ -134,8 +134,8 @@ def write_of(call: PandasCall, source: Source) -> tuple[str, str, tuple[str, ...
     sql, dialect = call.sql, source.dialect_name
     if not isinstance(sql, str):
         sql = str(sql.compile(dialect=source.dialect))
-    is_write = guard.kind_of(sql, dialect) is guard.Kind.WRITE and touched_tables(sql, dialect)
-    return sql, dialect, source.places() if is_write else ()
+    may_write = guard.kind_of(sql, dialect) in {guard.Kind.WRITE, guard.Kind.SEVERAL}
+    return sql, dialect, source.places() if may_write and touched_tables(sql, dialect) else ()
 
 
 def provenance_of(

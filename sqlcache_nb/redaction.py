@@ -6,9 +6,9 @@ import re
 from functools import lru_cache
 
 _SECRETS = (
-    r"pass(?:word|wd|phrase|code)|pwd|secret|token|credential|odbc_connect"
+    r"pass(?:word|wort|wd|phrase|code)|kennwort|pwd|secret|token|credential|odbc_connect"
     r"|(?:api|access|account|encryption|private|shared|signing)_?key"
-    r"|(?<![a-z])(?:pass|sas|sig|signature)(?![a-z])"
+    r"|(?<![a-z])(?:pass|psw|pw|sas|sig|signature)(?![a-z])"
 )
 _SECRET_NAME = re.compile(_SECRETS, re.IGNORECASE)
 # Values in quotes (doubled or escaped inside), in ODBC's braces (doubled inside), or without either.
@@ -17,7 +17,8 @@ _SECRET_PAIR = re.compile(
     r"('(?:[^'\\]|\\.|'')*'?|\"(?:[^\"\\]|\\.|\"\")*\"?|\{(?:[^}]|\}\})*\}?|[^\s;&,)]+)",
     re.IGNORECASE | re.DOTALL,
 )
-_URL_PASSWORD = re.compile(r"(://[^\s:/@'\"]*:)([^/\n]*)(@)")
+# SQLAlchemy's URLs may have a slash in a password.
+_URL_PASSWORD = re.compile(r"(://[^\s:/@'\"]*:)([^/\n]*|[^\s'\"]*)(@)")
 
 
 def redact(text: str) -> str:

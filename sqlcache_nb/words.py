@@ -55,6 +55,8 @@ _CLOCK = _BARE_CLOCK | frozenset(
 _CLOCK_IF_EMPTY = frozenset("date time datetime julianday unixepoch".split())
 _CLOCK_IF_ALONE = frozenset("age strftime".split())  # the time that they are about is the second argument
 _CLOCK_WORDS = frozenset("now today tomorrow yesterday subsec subsecond".split())
+# PostgreSQL's words may stand before a time of day: 'today 04:05', 'tomorrow allballs'.
+_CLOCK_TEXT = re.compile(r"(?:now|today|tomorrow|yesterday)(?:\s+(?:allballs|[\d:.]+)(?:\s*[+-]?\w+)?)?")
 # Of all these, the ones whose answer is the same for the whole of the session's day.
 _DAY = frozenset("current_date curdate today yesterday".split())
 _DAY_WORDS = frozenset("today tomorrow yesterday".split())
@@ -82,7 +84,7 @@ def clock(words: Sequence[Word], dialect: str) -> tuple[bool, bool]:
         elif dialect == "sqlite" and word.quoted and word.text in _CLOCK_WORDS and position:
             # Where no column has such a name, SQLite reads a string (https://www.sqlite.org/quirks.html, 8).
             time |= words[position - 1].text in {"(", ","}
-        elif position not in told and _is_clock(word):
+        elif position not in told and _is_clock(word, dialect):
             if _is_day(word, dialect):
                 day = True
             else:
@@ -104,9 +106,10 @@ def asks_for_the_time(value: object) -> bool:
     return isinstance(value, list | tuple | set) and any(map(asks_for_the_time, value))
 
 
-def _is_clock(word: Word) -> bool:
+def _is_clock(word: Word, dialect: str) -> bool:
     if word.string:
-        return word.text.strip() in _CLOCK_WORDS
+        text = word.text.strip()
+        return text in _CLOCK_WORDS or (dialect == "postgres" and _CLOCK_TEXT.fullmatch(text) is not None)
     return (
         (word.text in _BARE_CLOCK and not word.quoted)
         or (word.is_call and word.text in _CLOCK)
@@ -149,23 +152,29 @@ _CHANCE = frozenset(
     """random rand randn rand32 rand64 randcanonical random_normal randomblob random_bytes random_string uuid uuidv4
     uuidv7 uuid_short uuid_string reservoir_quantile newid newsequentialid gen_random_uuid gen_random_bytes gen_salt generate_uuid
     generateuuidv4 generateuuidv7 uuid_generate_v1 uuid_generate_v1mc uuid_generate_v4 sys_guid randstr shuffle
-    dbms_random""".split()
+    dbms_random array_shuffle array_sample normal_rand pgp_sym_encrypt pgp_sym_encrypt_bytea pgp_pub_encrypt
+    pgp_pub_encrypt_bytea""".split()
 )
 # What these do stays done: they are writes, although they stand in a SELECT.
 _DEEDS = frozenset(
     """nextval setval setseed set_config sleep benchmark load_extension writefile edit get_lock release_lock
     release_all_locks txid_current pg_current_xact_id pg_notify pg_cancel_backend pg_terminate_backend
-    pg_export_snapshot pg_switch_wal pg_reload_conf pg_rotate_logfile pg_promote xp_cmdshell openrowset openquery
-    query_to_xml""".split()
+    pg_export_snapshot pg_switch_wal pg_reload_conf pg_rotate_logfile pg_promote gin_clean_pending_list set_limit
+    xp_cmdshell openrowset openquery""".split()
 )
-_DEED = re.compile(r"pg_sleep\w*|pg_(?:try_)?advisory_\w+|pg_stat_reset\w*|pg_logical_\w+|lo_\w+|dblink\w*")
+_DEED = re.compile(
+    r"pg_sleep\w*|pg_(?:try_)?advisory_\w+|pg_stat\w*_reset\w*|pg_(?:logical|create|drop|replication)_\w+|pg_log_\w+"
+    r"|pg_(?:copy|sync)_\w+|pg_wal_replay_(?:pause|resume)|pg_backup_\w+|lo_\w+|dblink\w*|query_to_xml\w*"
+)
 _LOCK_HINTS = frozenset("updlock xlock tablockx".split())
 _SEQUENCES = frozenset({"oracle", "snowflake"})  # where seq.nextval is no column
 
 _SESSION = frozenset(
     """current_setting getvariable session_context sys_context currval lastval last_insert_rowid last_insert_id
     changes total_changes current_query current_connection_id row_count found_rows scope_identity ident_current pg_backend_pid connection_id
-    pg_current_wal_lsn""".split()
+    pg_current_wal_lsn inet_client_addr inet_client_port show_limit txid_current_snapshot
+    txid_current_if_assigned pg_current_snapshot pg_current_xact_id_if_assigned pg_my_temp_schema
+    cursor_to_xml""".split()
 )
 # SQLite's table-valued functions that tell of the file, and not of the session.
 _PRAGMAS_OF_THE_FILE = frozenset(

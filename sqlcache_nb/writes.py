@@ -67,6 +67,8 @@ def _touched(tree: Any) -> list[str] | None:
     if not writing:  # a query may call what writes
         calls = any(node.key in {"anonymous", "command"} for node in tree.walk())
         return [] if tree.key in _QUERIES and not calls else None
+    if any(node.key == "anonymous" for node in tree.walk()):  # a function of somebody's own may write, too
+        return None
     names: list[str] = []
     for node in writing:
         targets = _TARGETS[node.key](node)

@@ -54,6 +54,7 @@ KINDS: list[tuple[Kind, str, str]] = [
     (QUERY, "no_such_dialect", "select 1"),
     (INFO, "", "explain select 1"),
     (INFO, "sqlite", "explain query plan select 1"),
+    (INFO, "postgresql", "explain delete from t"),
     (INFO, "postgresql", "explain (analyze) select 1"),
     (INFO, "postgresql", "show search_path"),
     (INFO, "mysql", "show tables"),
@@ -132,6 +133,9 @@ VOLATILE: list[tuple[str, str]] = [
     ("postgresql", "select * from generate_series(now(), now(), interval '1 day')"),
     ("postgresql", "select clock_timestamp()"),
     ("postgresql", "select 'now'::timestamp"),
+    ("postgresql", "select E'now'::timestamp"),
+    ("postgresql", "select timestamp 'today 04:05'"),
+    ("postgresql", "select timestamp 'tomorrow allballs'"),
     ("postgresql", "select localtime"),
     ("mysql", "select curdate(), now(6)"),
     ("mysql", "select unix_timestamp()"),
@@ -271,6 +275,8 @@ def test_a_bound_value_may_ask_for_the_time(value: object, asks: bool) -> None:
 # --- chance ----------------------------------------------------------------------------------------------
 
 CHANCE: list[tuple[str, str]] = [
+    ("postgresql", "select array_shuffle(a) from t"),
+    ("duckdb", "select reservoir_quantile(a, 0.5) from t"),
     ("sqlite", "select random()"),
     ("sqlite", "select * from t order by random() limit 1"),
     ("sqlite", "select random /* really */ ()"),
@@ -299,6 +305,11 @@ NO_CHANCE: list[tuple[str, str]] = [
     ("", "with sample (a) as (select 1) select * from sample"),
 ]
 DEEDS: list[tuple[str, str]] = [
+    ("postgresql", "select pg_create_restore_point('a')"),
+    ("postgresql", "select pg_drop_replication_slot('a')"),
+    ("postgresql", "select pg_stat_statements_reset()"),
+    ("postgresql", "select pg_log_backend_memory_contexts(1)"),
+    ("postgresql", "select query_to_xml_and_xmlschema('delete from t returning *', true, true, '')"),
     ("postgresql", "select nextval('s')"),
     ("postgresql", "select nextval('s'), random()"),
     ("postgresql", "select set_config('search_path', 'a', false)"),
@@ -328,6 +339,8 @@ NO_DEEDS: list[tuple[str, str]] = [
     ("", "select sleep from nights"),
 ]
 OF_THE_SESSION: list[tuple[str, str]] = [
+    ("postgresql", "select inet_client_port()"),
+    ("postgresql", "select pg_current_snapshot()"),
     ("sqlite", "select * from pragma_foreign_keys"),
     ("sqlite", "select * from pragma_cache_size()"),
     ("duckdb", "select current_query()"),

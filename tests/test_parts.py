@@ -97,7 +97,7 @@ def test_what_is_not_to_be_read_is_a_digest_alone(value: object) -> None:
     assert item_of(value, store_params=False) == Item(item_of(value).digest, "", "")
 
 
-@pytest.mark.parametrize("name", ["password", "api_token", "db_pwd"])
+@pytest.mark.parametrize("name", ["password", "api_token", "db_pwd", "pw", "passwort", "jwt", "user_key"])
 def test_a_value_whose_name_says_that_it_is_secret_is_not_shown(name: str) -> None:
     """It would rest in the store's row and in the Parquet file."""
     items = items_of({"parameters": [{name: "hunter2", "day": "2024-01-01"}, ()]})

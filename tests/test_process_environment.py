@@ -21,11 +21,14 @@ def test_the_string_storage_is_part_of_the_environment(storage: str) -> None:
         assert environment()["string_storage"] == storage
 
 
-@pytest.mark.skipif(pd.__version__ >= "3", reason="pandas 3 has no other strings, and warns at the question")
+@pytest.mark.filterwarnings("ignore:The 'future.infer_string' option is deprecated")
 def test_inferred_strings_are_part_of_the_environment() -> None:
-    before = environment()
-    with pd.option_context("future.infer_string", True):
-        assert environment() != before
+    found = []
+    for infers in (True, False):
+        with pd.option_context("future.infer_string", infers):
+            found.append((environment(), pd.Series(["a"]).dtype == object))
+    assert found[0] != found[1]
+    assert found[0][0] != found[1][0]
 
 
 def test_versions_name_every_library_that_makes_or_keeps_a_frame() -> None:

@@ -22,6 +22,7 @@ passwords = st.text(string.printable, max_size=8).map(lambda text: MARK + text +
         ("postgresql://ann:pw@db/x", "postgresql://ann:***@db/x"),
         ("postgresql+psycopg://ann:p@w@db/x", "postgresql+psycopg://ann:***@db/x"),
         ("redis://:pw@db", "redis://:***@db"),
+        ("postgresql://ann:p/w@db/x", "postgresql://ann:***@db/x"),
         ("at 'postgresql://ann:pw@db/x' it failed", "at 'postgresql://ann:***@db/x' it failed"),
         ("postgresql://db/x?user=ann&password=pw", "postgresql://db/x?user=ann&password=***"),
         ("snowflake://a/b?passcode=1&warehouse=w", "snowflake://a/b?passcode=***&warehouse=w"),

@@ -76,6 +76,8 @@ NOTHING: list[tuple[str, str]] = [
     ("clickhouse", "optimize table t final"),
 ]
 CANNOT_BE_TOLD: list[tuple[str, str]] = [
+    ("postgresql", "insert into log select tidy_sales()"),
+    ("postgresql", "with x as (select tidy_sales()) insert into log select * from x"),
     ("", ""),
     ("", "??? !!!"),
     ("", "insert into"),

@@ -376,7 +376,7 @@ def _check_kinds(kinds: list[Kind], options: grammar.Options) -> None:
             )
         if kind is Kind.WRITE and not options.write:
             raise NotebookError(
-                f"statement {number} of {len(kinds)} changes the database: "
+                f"statement {number} of {len(kinds)} does more than read: nothing was run; "
                 "add --write to run and commit each by itself"
             )
     _check_kind(Kind.WRITE if Kind.WRITE in kinds else kinds[-1], options)
@@ -398,7 +398,7 @@ def _check_kind(kind: Kind, options: grammar.Options) -> None:
     if kind is Kind.SEVERAL:
         raise NotebookError("several statements: give each a cell of its own, so that no result is lost")
     if kind is Kind.WRITE and not options.write:
-        raise NotebookError("this statement changes the database: add --write to run and commit it")
+        raise NotebookError("this statement does more than read: add --write to run and commit it")
     if options.write and kind in {Kind.QUERY, Kind.INFO}:
         raise NotebookError(
             "--write is for statements that change the database; this one reads: leave it out"
@@ -420,7 +420,9 @@ def _check_rows(sql: str, dialect: str) -> None:
         raise NotebookError("no rows come back: nothing to show")
     is_block = len(code) > 3 or code[1:][-1:] == ["end"]  # BEGIN work(); END is no transaction
     if code[0] in _TRANSACTIONS and not is_block:
-        raise NotebookError("no rows come back: nothing to show; --write commits each statement by itself")
+        raise NotebookError(
+            f"{code[0].upper()} was not run, nor anything else here: --write commits each statement by itself"
+        )
 
 
 @contextmanager

@@ -420,15 +420,23 @@ def test_our_own_sentences_are_whole(notebook: Notebook) -> None:
     assert fault_of(notebook, "%%cachedsql db\nSELECT @") == 'unrecognized token: "@" · flights.db'
 
 
-@pytest.mark.parametrize("sql", [";", "-- nothing", "/* nothing */ ;", "begin", "COMMIT"])
+@pytest.mark.parametrize("sql", [";", "-- nothing", "/* nothing */ ;"])
 @pytest.mark.parametrize("option", ["", " --write"])
 def test_nothing_to_show(notebook: Notebook, sql: str, option: str) -> None:
     fault = fault_of(notebook, f"%%cachedsql db{option}\n{sql}")
     assert fault.startswith("no rows come back: nothing to show")
 
 
+@pytest.mark.parametrize("option", ["", " --write"])
+def test_a_transaction_is_not_begun(notebook: Notebook, option: str) -> None:
+    fault = fault_of(notebook, f"%%cachedsql db{option}\nbegin")
+    assert fault == "BEGIN was not run, nor anything else here: --write commits each statement by itself"
+
+
 def test_a_block_is_no_transaction(notebook: Notebook) -> None:
-    assert "no rows" not in fault_of(notebook, "%%cachedsql db --write\nBEGIN work; END;")  # SQLite has none
+    assert "was not run" not in fault_of(
+        notebook, "%%cachedsql db --write\nBEGIN work; END;"
+    )  # SQLite has none
 
 
 def test_a_parameter_that_cannot_be_bound(notebook: Notebook) -> None:

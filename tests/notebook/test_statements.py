@@ -223,7 +223,7 @@ def test_of_several_only_the_last_is_awaited(notebook: Notebook, monkeypatch: py
 
 def test_a_write_among_them_needs_its_option(notebook: Notebook, executed: list[str]) -> None:
     assert fault_of(notebook, "%%cachedsql db\nSELECT * FROM flights; DELETE FROM flights") == (
-        "statement 2 of 2 changes the database: add --write to run and commit each by itself"
+        "statement 2 of 2 does more than read: nothing was run; add --write to run and commit each by itself"
     )
     assert executed == []
 

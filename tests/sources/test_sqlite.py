@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -284,10 +285,10 @@ class TestAttachedFiles:
     def test_all_files_are_the_identity(self, con: sqlite3.Connection, sales_db: Path, other: Path) -> None:
         identity = source_of(con).identify()
         assert identity.files == (str(sales_db), str(other))
-        assert identity.options == {"attached": [["other", str(other)]]}
+        assert identity.options["attached"] == [["other", str(other)]]
         assert identity.label == "sales.db + other.db"
         named = identity.named("prod")
-        assert (named.files, named.options) == ((), {"attached": ["other"]})
+        assert (named.files, named.options["attached"]) == ((), ["other"])
 
     @pytest.mark.parametrize("sql", ["select n from stock", "select n from other.stock", QUERY])
     def test_a_change_of_any_of_them_is_seen(
@@ -340,3 +341,19 @@ class TestAttachedFiles:
             writer.commit()
             assert cache.read("select n from stock", con).frame["n"].tolist() == [5]
             assert cache.read("select n from stock", con).outcome is Outcome.HIT
+
+
+@pytest.mark.skipif(not hasattr(time, "tzset"), reason="the zone of a process can be set on POSIX alone")
+def test_local_time_is_that_of_the_process(
+    cache: QueryCache, sales_db: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sql = "select datetime('2024-01-01 12:00', 'localtime') as noon from sales limit 1"
+    found = []
+    with closing(sqlite3.connect(sales_db)) as con:
+        for zone in ("UTC", "Asia/Tokyo", "UTC"):
+            with monkeypatch.context() as patch:
+                patch.setenv("TZ", zone)
+                time.tzset()
+                found += [cache.read(sql, con).frame["noon"][0][11:16] for _ in range(2)]
+            time.tzset()
+    assert found == ["12:00", "12:00", "21:00", "21:00", "12:00", "12:00"]
