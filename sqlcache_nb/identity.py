@@ -51,6 +51,10 @@ _HARMLESS_SETTING = re.compile(
     r"(?:^|(?<=\s))(?:-c\s*|--)(?:application_name|(?:lock|statement|idle_session|transaction)_timeout"
     r"|idle_in_transaction_session_timeout)=(?:\\.|[^\s\\])*(?:\s+|$)"
 )
+# https://www.postgresql.org/docs/current/libpq-envars.html; what else begins with PG is somebody's own, and may be secret.
+_LIBPQ = """PGHOST PGHOSTADDR PGPORT PGDATABASE PGUSER PGSERVICE PGSERVICEFILE PGOPTIONS PGSSLMODE PGREQUIRESSL PGSSLCERT
+    PGSSLKEY PGSSLCERTMODE PGSSLROOTCERT PGREQUIREPEER PGKRBSRVNAME PGGSSLIB PGREQUIREAUTH PGCHANNELBINDING
+    PGCLIENTENCODING PGTARGETSESSIONATTRS PGLOADBALANCEHOSTS PGDATESTYLE PGTZ PGGEQO PGSYSCONFDIR PGLOCALEDIR""".split()
 # They name a file elsewhere that may say anything.
 _INDIRECT = frozenset({"service", "read_default_file", "read_default_group"})
 
@@ -166,8 +170,7 @@ def from_connect_args(url: URL, arguments: tuple[Any, ...], keywords: Mapping[st
         options[f"argument {position}"] = redact(argument) if isinstance(argument, str) else argument
     if dialect == "postgresql":
         # libpq fills what the URL leaves open from these.
-        named = [name for name in os.environ if name.startswith("PG") and name != "PGPASSFILE"]
-        options |= _options({name: os.environ.get(name, "") for name in named})
+        options |= _options({name: value for name in _LIBPQ if (value := os.environ.get(name)) is not None})
         given = [keywords.get("options"), os.environ.get("PGOPTIONS")]
         if any(isinstance(each, str) and redact(each) != each for each in given):
             # A setting, by which rows may be chosen: that of one person would be that of another.

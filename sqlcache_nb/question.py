@@ -104,7 +104,7 @@ def examine(question: Question, source: Source, *, store_random: bool = False) -
     """
     query, schema = question.query, source.schema()
     facts = guard.examine(query.sql, question.dialect, schema)
-    if facts.kind is not guard.Kind.QUERY and query.kind == "string" and source.has_table(query.sql):
+    if query.kind == "string" and not facts.tables and source.has_table(query.sql):
         facts = guard.examine(_select_of(query.sql, source), question.dialect, schema)
     if facts.refusal:
         raise NotCacheable(facts.refusal)

@@ -145,7 +145,7 @@ def test_libpqs_environment_tells_apart(name: str, monkeypatch: pytest.MonkeyPat
     assert len({key(before), key(one), key(identify("postgresql+psycopg://"))}) == 3
 
 
-@pytest.mark.parametrize("name", ["PGPASSWORD", "PGPASSFILE", "PGADMIN_DEFAULT_PASSWORD"])
+@pytest.mark.parametrize("name", ["PGPASSWORD", "PGPASSFILE", "PGADMIN_DEFAULT_PASSWORD", "PGPW"])
 def test_a_password_in_the_environment_is_no_part(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     before = identify(POSTGRES)
     monkeypatch.setenv(name, MARK)

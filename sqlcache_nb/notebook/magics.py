@@ -40,6 +40,7 @@ from sqlcache_nb.notebook.lines import LineHandler
 from sqlcache_nb.notebook.parameters import look_up, look_up_in, scan
 from sqlcache_nb.notebook.statements import split
 from sqlcache_nb.redaction import redact
+from sqlcache_nb.writes import touched_tables
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -191,7 +192,7 @@ class CachedSQLMagics(Magics):
         """The frame that answers the SQL; None after a write that returns no rows."""
         dialect = facts_of(con)[1]
         statements = _statements(sql, dialect)
-        kinds = [_kind_of(statement, dialect) for statement in statements]
+        kinds = [_kind_of(statement, dialect, options) for statement in statements]
         for statement, kind in zip(statements, kinds, strict=True):
             if kind is not Kind.QUERY:
                 _check_rows(statement, dialect)
@@ -249,10 +250,10 @@ class CachedSQLMagics(Magics):
         """Show how the SQL, of several statements the last, would be answered, and why."""
         source, dialect = facts_of(con)
         *before, last = _statements(sql, dialect)
-        if any(_acts(each, _kind_of(each, dialect), dialect) for each in before):
+        if any(_acts(each, _kind_of(each, dialect, options), dialect) for each in before):
             show("refused: a statement before the last may change its answer")
             return
-        step = _step(last, _kind_of(last, dialect), con, dialect, options, scopes)
+        step = _step(last, _kind_of(last, dialect, options), con, dialect, options, scopes)
         with _faults_in_words(source, last, step.values, options), self._warnings_in_words():
             told = self._cache().explain(*_asked(step.question, con, options))
         show(str(told))
@@ -326,9 +327,15 @@ def _statements(sql: str, dialect: str) -> tuple[str, ...]:
     return (split(sql, dialect) if ";" in sql else ()) or (sql,)
 
 
-def _kind_of(sql: str, dialect: str) -> Kind:
-    """What one statement does: the parser takes a trigger or a block for several."""
+def _kind_of(sql: str, dialect: str, options: grammar.Options) -> Kind:
+    """What one statement does: the parser takes a trigger or a block for several.
+
+    With --write it may do more than read, as `select nextval('s')` does, and as a function may that nobody knows.
+    """
     kind = kind_of(sql, dialect)
+    if options.write and kind is Kind.QUERY:
+        acts = examine(sql, dialect).refusal or touched_tables(sql, dialect) is None
+        return Kind.WRITE if acts else kind
     words = (token.text.lower() for token in tokens(sql, dialect) if token.kind == "word")
     return Kind.WRITE if kind is Kind.SEVERAL and next(words, "") in _BEGIN_BODY else kind
 

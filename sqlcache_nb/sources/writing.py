@@ -61,8 +61,11 @@ def _given(result: CursorResult[Any]) -> tuple[int, DataFrame | None]:
     if not result.returns_rows:
         return int(result.rowcount), None
     rows = result.fetchall()  # SQLite carries a RETURNING out as it is read
-    if result.context.dialect.name == "duckdb" and list(result.keys()) == ["Count"]:
-        return sum(int(row[0]) for row in rows), None  # its way to tell
+    if result.context.dialect.name == "duckdb":  # which tells in this way what it has done
+        if list(result.keys()) == ["Count"]:
+            return sum(int(row[0]) for row in rows), None
+        if list(result.keys()) == ["Success"] and not rows:
+            return -1, None
     from pandas import DataFrame
 
     # As pandas makes a frame of what a query returned.

@@ -278,6 +278,17 @@ def test_write_is_for_writes(notebook: Notebook) -> None:
     assert len(notebook.run("%%cachedsql db\nSELECT * FROM flights")) == 4
 
 
+@pytest.mark.server
+def test_a_select_that_acts_is_a_write_where_that_is_said(server: Notebook) -> None:
+    server.run("%%cachedsql pg --write\nCREATE SEQUENCE IF NOT EXISTS counted")
+    try:
+        for n in (1, 2):
+            frame = server.run("%%cachedsql pg --write\nSELECT nextval('counted') AS n")
+            assert frame["n"].tolist() == [n]
+    finally:
+        server.run("%%cachedsql pg --write\nDROP SEQUENCE counted")
+
+
 def test_a_write_makes_stale_what_names_its_table_and_says_how_many(notebook: Notebook) -> None:
     for sql in ("SELECT * FROM flights", "SELECT count(*) AS n FROM Flights", "SELECT * FROM sqlite_schema"):
         notebook.run(f"%%cachedsql db\n{sql}")

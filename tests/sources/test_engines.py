@@ -364,7 +364,8 @@ def test_a_raw_connection_of_another_driver_runs_uncached(cache: QueryCache) -> 
 
 
 @pytest.mark.parametrize(
-    "name", ["Order Details", "daily-sales", "update", "begin", "a;b", "drop table sales"]
+    "name",
+    ["Order Details", "daily-sales", "update", "begin", "a;b", "drop table sales", "select", "select 1"],
 )
 def test_a_table_is_read_by_its_name_whatever_that_is(cache: QueryCache, sales: Engine, name: str) -> None:
     with sales.begin() as con:

@@ -57,3 +57,11 @@ def test_the_rows_of_a_returning_come_back_as_pandas_would_give_them(
 def test_what_returns_no_rows_has_no_frame(cache: QueryCache, engine: Engine) -> None:
     written = cache.execute("insert into prices values (1, 1.5), (2, 2.5)", engine)
     assert (written.rows, written.frame) == (2, None)
+
+
+def test_what_duckdb_says_of_a_setting_is_no_frame(
+    cache: QueryCache, tmp_path: Path, engines: Callable[..., Engine]
+) -> None:
+    pytest.importorskip("duckdb_sqlalchemy")
+    written = cache.execute("set threads = 1", engines(f"duckdb:///{tmp_path / 'prices.db'}"))
+    assert (written.rows, written.frame) == (-1, None)
