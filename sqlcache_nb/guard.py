@@ -149,7 +149,7 @@ def is_table_name(sql: str) -> bool:
     return _TABLE_NAME.fullmatch(sql) is not None and sql.lower() not in _COMMANDS
 
 
-def _examine(sql: str, dialect: str, schema: Schema | None, seen: frozenset[str]) -> Facts:
+def _examine(sql: str, dialect: str, schema: Schema | None, seen: frozenset[str], inside: str = "") -> Facts:
     text = _PLACEHOLDER.sub("NULL", sql)
     if dialect == "mysql":
         text = _CODE_IN_COMMENT.sub(r" \1 ", text)
@@ -180,6 +180,8 @@ def _examine(sql: str, dialect: str, schema: Schema | None, seen: frozenset[str]
     )
     if schema is None:
         return facts
+    if unreached := _unreached(tree, schema, inside):
+        facts = replace(facts, covered=False, refusal=facts.refusal or _no_table(unreached))
     return _seen_through(facts, words, dialect, schema, seen, _catalogs(tree))
 
 
@@ -201,7 +203,7 @@ def _seen_through(
             told = f"the statement calls {name}, whose code has no identity" if name in called else ""
             facts = replace(facts, covered=False, refusal=facts.refusal or told)
         elif definition is not None:
-            behind = _examine(definition, dialect, schema, seen | {name})
+            behind = _examine(definition, dialect, schema, seen | {name}, name)
             facts = replace(
                 facts,
                 tables=tuple(dict.fromkeys((*facts.tables, *behind.tables))),
@@ -215,9 +217,31 @@ def _seen_through(
         elif name in tables and name not in schema.tables:
             facts = replace(facts, covered=False)
             if dialect == "duckdb" and name.isidentifier() and name not in catalogs:
-                # DuckDB would look for a Python variable of that name, whose content has no identity.
-                facts = replace(facts, refusal=facts.refusal or f"{name} is not a table of the database")
+                facts = replace(facts, refusal=facts.refusal or _no_table(name))
     return facts
+
+
+def _no_table(name: str) -> str:
+    """Why a name is refused: DuckDB would look for a Python variable, whose content has no identity."""
+    return f"{name} is not a table of the database"
+
+
+def _unreached(tree: exp.Expression, schema: Schema, inside: str) -> str:
+    """A name that is borne by tables of other schemas only than those where it is looked for, or ""."""
+    from sqlglot import exp
+
+    if isinstance(tree, exp.Column):
+        named = [(tree.name, "", "")]
+    else:
+        tables = [table for table in tree.find_all(exp.Table) if not isinstance(table.this, exp.Func)]
+        named = [(table.name, table.db, table.catalog) for table in tables if not _is_own(table)]
+    missing = (
+        name
+        for name, db, catalog in named
+        if not is_catalog("", db)
+        and not schema.reaches(name.lower(), db.lower(), catalog.lower(), inside=inside)
+    )
+    return next(missing, "")
 
 
 def _words(sql: str, dialect: str) -> list[Word]:

@@ -484,6 +484,37 @@ def test_duckdb_may_read_a_python_variable_that_is_no_table(sql: str) -> None:
     assert "frame is not a table of the database" in examine(sql, "duckdb", FILE).refusal
 
 
+@pytest.mark.parametrize(
+    ("sql", "is_reached"),
+    [
+        ("from here", True),
+        ("from there", False),
+        ("there", False),
+        ("from dev.there", True),
+        ("from db.dev.there", True),
+        ("from db.there", True),
+        ("from main.there", False),
+        ("from db.main.there", False),
+        ("from Dev.THERE", True),
+        ("with there as (select 1) from there", True),
+        ("with there as (from there) from there", False),
+        ("from dev.beside", True),
+        ("from outside", False),
+        ("select * from here where n in (select n from there)", False),
+    ],
+)
+def test_duckdb_looks_for_a_table_in_the_schema_that_is_meant(sql: str, is_reached: bool) -> None:
+    dev, main = frozenset({("db", "dev")}), frozenset({("db", "main")})
+    schema = Schema(
+        frozenset({"here", "there"}),
+        {"beside": "create view dev.beside as from there", "outside": "create view outside as from there"},
+        {"here": main, "there": dev, "beside": dev, "outside": main},
+        main,
+    )
+    facts = examine(sql, "duckdb", schema)
+    assert (facts.covered, facts.refusal == "") == (is_reached, is_reached)
+
+
 def test_a_catalog_of_duckdb_is_no_python_variable() -> None:
     assert not examine("select * from information_schema.tables", "duckdb", FILE).refusal
     assert not examine("select * from sqlite_master", "duckdb", FILE).refusal

@@ -44,7 +44,7 @@ def source_of(con: Any, sql: object = None, *, vouched: bool = False) -> Source:
     if isinstance(con, Engine):
         return EngineSource(con, vouched=vouched)
     if isinstance(con, Connection):
-        return ConnectionSource(con, con.in_transaction(), vouched=vouched)
+        return ConnectionSource(con, vouched=vouched)
     if isinstance(con, Session):
         return SessionSource(con, sql, vouched=vouched)
     return _driver_source(con, vouched=vouched)

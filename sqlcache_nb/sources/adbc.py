@@ -110,11 +110,22 @@ class AdbcSource(Source):
         identity = file_identity("sqlite", "adbc", path, attached)
         if not all(map(is_open, (path, *attached.values()))):
             raise NotCacheable("the file was replaced while the connection was open")
+        self._check_begun()
         if self.con.adbc_connection.get_option("adbc.connection.autocommit") != "true":
             if attached:
                 raise NotCacheable("a transaction over several files may hold an old snapshot of one of them")
             self._check_snapshot(path, self.token(identity))
         return identity
+
+    def _check_begun(self) -> None:
+        """Refuse a transaction that somebody began by hand, of which the driver does not know."""
+        if self.con.adbc_connection.get_option("adbc.connection.autocommit") != "true":
+            return
+        try:
+            self._execute("BEGIN")  # deferred: it takes no lock
+        except NotCacheable as fault:
+            raise NotCacheable("the connection is in a transaction, whose rows only it can see") from fault
+        self._execute("COMMIT")
 
     def _check_snapshot(self, path: str, token: str | None) -> None:
         """Refuse a connection whose transaction may keep an old snapshot, or rows of its own."""

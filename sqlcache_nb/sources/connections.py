@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
-from sqlalchemy import inspect
+from sqlalchemy import event, inspect
 from sqlalchemy.engine import Connection, Dialect, Engine
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
@@ -19,21 +19,28 @@ from sqlalchemy.sql.elements import ClauseElement
 from sqlcache_nb.errors import NotCacheable, UnsupportedSource
 from sqlcache_nb.identity import FILE_DIALECTS, SourceIdentity, file_identity, from_connect_args
 from sqlcache_nb.schema import Schema
-from sqlcache_nb.sources import duckdb, pools, servers, sqlite
+from sqlcache_nb.sources import duckdb, files, pools, servers, sqlite
 from sqlcache_nb.sources.base import Source
 from sqlcache_nb.sources.fingerprints import Fingerprint
 from sqlcache_nb.sources.sessions import CannotAsk, LiveSession
 
 
 class ConnectionSource(Source):
-    """A Connection in a person's hands: identified where one can look at its whole session."""
+    """A Connection in a person's hands: identified where one can look at its whole session.
+
+    Args:
+        connection: the connection.
+        begun: the token of a DuckDB file before a transaction began in which nothing has run yet.
+        vouched: whether the caller says, by a source_name, which database answers.
+    """
 
     con: Connection
 
-    def __init__(self, connection: Connection, in_transaction: bool, *, vouched: bool = False) -> None:
+    def __init__(self, connection: Connection, *, begun: str | None = None, vouched: bool = False) -> None:
         self.con = connection
-        self._in_transaction = in_transaction
+        self._begun = begun
         self._vouched = vouched
+        self._duckdb = DuckdbSession(connection)
         self._session: LiveSession | None = None
         self._fingerprint: Fingerprint | None = None
         take_dialect(self, connection.dialect)
@@ -47,8 +54,8 @@ class ConnectionSource(Source):
         pools.check_listeners(self.con)
         if self.dialect_name not in FILE_DIALECTS:
             return self._identify_server()
-        if self._in_transaction and self.dialect_name == "duckdb":  # SQLite itself is asked
-            raise NotCacheable("the connection is in a transaction, whose rows only it can see")
+        if self.dialect_name == "duckdb":
+            return self._duckdb.identify(begun=self._begun)
         return identify_file_session(self.con)
 
     def _identify_server(self) -> SourceIdentity:
@@ -74,6 +81,7 @@ class ConnectionSource(Source):
         return fingerprint.identify(identity, elsewhere=elsewhere, set_up=True)
 
     def confirm(self, *, volatile: bool) -> None:
+        self._duckdb.confirm()
         if self._session is not None and self._fingerprint is not None:
             self._session.confirm(self._fingerprint, volatile=volatile)
 
@@ -125,12 +133,20 @@ class SessionSource(Source):
     def prepare(self) -> None:
         pending = self._session.new or self._session.dirty or self._session.deleted
         self._pending = bool(pending)
-        in_transaction = self._session.in_transaction()
+        begun = None if self._pending else self._before_it_begins()
         if self._session.autoflush:
             self._session.flush()
         connection = self._session.connection(bind_arguments=self._bind_arguments)
-        self._source = ConnectionSource(connection, in_transaction, vouched=self._vouched)
+        self._source = ConnectionSource(connection, begun=begun, vouched=self._vouched)
         self.con = connection
+
+    def _before_it_begins(self) -> str | None:
+        """The token of a DuckDB file where the Session is about to begin a transaction that is ours."""
+        bind = self._bind
+        is_open = self._session.in_transaction() or (isinstance(bind, Connection) and bind.in_transaction())
+        if bind.dialect.name != "duckdb" or is_open or list(self._session.dispatch.after_begin):
+            return None
+        return files.token("duckdb", places_of(bind.engine))
 
     def identify(self) -> SourceIdentity:
         identity = self._source.identify()
@@ -197,23 +213,103 @@ def label_of(engine: Engine) -> str:
 
 
 def identify_file_session(connection: Connection) -> SourceIdentity:
-    """The identity of a live session of SQLite or DuckDB, asked on its raw connection."""
+    """The identity of a live session of SQLite, asked on its raw connection."""
     driver = connection.engine.url.get_driver_name()
-    try:
-        raw = connection.connection.driver_connection
-    except SQLAlchemyError as fault:  # closed: pandas will meet it, too
-        raise NotCacheable("the connection is closed") from fault
-    if isinstance(raw, sqlite3.Connection):
-        return sqlite.identify(raw, driver)
-    if connection.dialect.name != "duckdb":
+    raw = raw_of(connection)
+    if not isinstance(raw, sqlite3.Connection):
         raise NotCacheable(f"the driver {driver} is not one whose sessions can be asked")
+    return sqlite.identify(raw, driver)
+
+
+class DuckdbSession:
+    """A live session of DuckDB behind a Connection.
+
+    Whether a transaction has written, DuckDB does not tell. So only one is believed that a read of ours
+    has begun, as long as nobody has run anything since, and the file is as it was before.
+
+    Args:
+        connection: the connection.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._state: duckdb.Known | None = None
+        self._identity: SourceIdentity | None = None
+        self._token: str | None = None
+        self._begun: str | None = None
+
+    def identify(self, *, is_new: bool = False, begun: str | None = None) -> SourceIdentity:
+        """Which file answers, under which settings.
+
+        Args:
+            is_new: whether nobody has had the connection in his hands.
+            begun: the token of the file before a transaction began in which nothing has run yet.
+
+        Raises:
+            NotCacheable: the session carries something that the file does not tell.
+        """
+        connection = self._connection
+        self._state = state = duckdb.known(raw_of(connection))
+        try:
+            path, settings, in_transaction = duckdb.identify_session(
+                executor(connection), state, is_new=is_new
+            )
+        except NotCacheable:
+            raise
+        except Exception as fault:  # the driver is optional, and so is the type of its errors
+            raise NotCacheable(f"the connection does not answer: {type(fault).__name__}") from fault
+        driver = connection.engine.url.get_driver_name()
+        self._identity = identity = file_identity("duckdb", driver, path, **settings)
+        self._token = files.token("duckdb", identity.files)
+        if in_transaction:
+            if pools.acts_beside(connection):
+                begun = state.begun = None
+            state.begun = self._begun = state.begun or begun
+            self._check_snapshot(self._token)
+        return identity
+
+    def _check_snapshot(self, token: str | None) -> None:
+        if self._begun is None:
+            raise NotCacheable("the connection is in a transaction, whose rows only it can see")
+        if self._begun != token:
+            raise NotCacheable("the connection is in a transaction that began before the file changed")
+
+    def confirm(self) -> None:
+        """Refuse an answer from an old snapshot; what pandas has run here was a read of ours.
+
+        Raises:
+            NotCacheable: the file has changed since the transaction began.
+        """
+        state = self._state
+        if state is None or self._identity is None:
+            return
+        if self._begun is not None:
+            self._check_snapshot(files.token("duckdb", self._identity.files))
+        state.forget()  # an extension that was loaded for the read brings settings of its own
+        with suppress(Exception):  # of an optional driver: it is asked anew next time
+            state.note(executor(self._connection))
+            state.begun = self._begun or (None if pools.acts_beside(self._connection) else self._token)
+
+    def give_back(self) -> None:
+        """Say that the connection goes back to the pool: what is done there is nobody's own."""
+        engine = self._connection.engine
+        if self._state is None or pools.acts_beside(self._connection):
+            return
+        if not event.contains(engine.pool, "checkin", duckdb.note_given_back):
+            event.listen(engine.pool, "checkin", duckdb.note_given_back)
+        self._state.is_given_back = True
+
+
+def raw_of(connection: Connection) -> Any:
+    """The driver's connection behind a Connection.
+
+    Raises:
+        NotCacheable: it is closed.
+    """
     try:
-        path, settings = duckdb.identify_session(executor(connection))
-    except NotCacheable:
-        raise
-    except Exception as fault:  # the driver is optional, and so is the type of its errors
-        raise NotCacheable(f"the connection does not answer: {type(fault).__name__}") from fault
-    return file_identity("duckdb", driver, path, **settings)
+        return connection.connection.driver_connection
+    except SQLAlchemyError as fault:  # pandas will meet it, too
+        raise NotCacheable("the connection is closed") from fault
 
 
 def live(connection: Connection, known: LiveSession | None = None) -> LiveSession:
@@ -226,10 +322,7 @@ def live(connection: Connection, known: LiveSession | None = None) -> LiveSessio
     Raises:
         NotCacheable: the connection is closed, or cannot be asked.
     """
-    try:
-        raw = connection.connection.driver_connection
-    except SQLAlchemyError as fault:  # closed: pandas will meet it, too
-        raise NotCacheable("the connection is closed") from fault
+    raw = raw_of(connection)
     return known if known is not None and known.raw is raw else LiveSession(raw, connection.dialect.name)
 
 

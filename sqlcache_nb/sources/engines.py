@@ -15,9 +15,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlcache_nb.errors import NotCacheable
 from sqlcache_nb.identity import FILE_DIALECTS, SourceIdentity, from_connect_args, working_directory
 from sqlcache_nb.schema import Schema
-from sqlcache_nb.sources import duckdb, pools, servers
+from sqlcache_nb.sources import duckdb, files, pools, servers
 from sqlcache_nb.sources.base import Source
 from sqlcache_nb.sources.connections import (
+    DuckdbSession,
     has_table,
     identify_file_session,
     label_of,
@@ -48,6 +49,7 @@ class EngineSource(Source):
         self._held: Connection | None = None
         self._session: LiveSession | None = None
         self._fingerprint: Fingerprint | None = None
+        self._duckdb: DuckdbSession | None = None
 
     @cached_property
     def label(self) -> str:
@@ -62,10 +64,18 @@ class EngineSource(Source):
         if self.dialect_name not in FILE_DIALECTS:
             identity = from_connect_args(engine.url, *(arguments or ((), {})))
             return self._identify_server(identity, is_plain=is_plain)
-        new = None
-        if is_plain and arguments is not None and not pools.has_idle_connections(engine):
+        new, is_new = None, is_plain and not pools.has_idle_connections(engine)
+        if is_new and arguments is not None:
             new = _identify_new_session(engine.url, *arguments)
-        return new or identify_file_session(self._borrowed())
+        return new or self._identify_file(is_new=is_new)
+
+    def _identify_file(self, *, is_new: bool) -> SourceIdentity:
+        """The identity of a file by what a session of it says."""
+        connection = self._borrowed()
+        if self.dialect_name != "duckdb":
+            return identify_file_session(connection)
+        self._duckdb = DuckdbSession(connection)
+        return self._duckdb.identify(is_new=is_new)
 
     def _identify_server(self, identity: SourceIdentity, *, is_plain: bool) -> SourceIdentity:
         """The identity of a server's database: asked itself where the URL does not tell all.
@@ -150,6 +160,8 @@ class EngineSource(Source):
             raise NotCacheable("the engine's connections lead to several databases or sessions")
 
     def confirm(self, *, volatile: bool) -> None:
+        if self._duckdb is not None:
+            self._duckdb.confirm()
         if self._fingerprint is None or self._session is None:
             return
         try:
@@ -186,8 +198,11 @@ class EngineSource(Source):
     def _give_back(self) -> None:
         """Let pandas open a connection of its own again."""
         if self._held is not None:
+            if self._duckdb is not None:
+                self._duckdb.give_back()
             self._held.close()
             self.con = self._own_con
+        self._duckdb = None
         self._held = self._session = None
 
     def _borrowed(self) -> Connection:
@@ -248,4 +263,8 @@ def _identify_new_session(
     identity = from_connect_args(url, arguments, keywords)
     if identity.dialect != "duckdb":
         return identity
-    return replace(identity, options=duckdb.options_of({})) if duckdb.is_plain(keywords) else None
+    # All connections of a process to one file share its settings, and what is attached.
+    is_alone = not files.may_be_open(*identity.files)
+    return (
+        replace(identity, options=duckdb.options_of({})) if is_alone and duckdb.is_plain(keywords) else None
+    )

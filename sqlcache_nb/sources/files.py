@@ -11,6 +11,7 @@ three header blocks, one of which counts the checkpoints
 from __future__ import annotations
 
 import os
+import stat
 import threading
 from contextlib import suppress
 from hashlib import blake2b
@@ -132,6 +133,37 @@ def is_open(path: str) -> bool:
                 return False
             found = found or _which(os.fstat(number)) == wanted
     return found
+
+
+def may_be_open(path: str) -> bool:
+    """Whether somebody else in this process may have a DuckDB file open, by this path or by another.
+
+    Another DuckDB file counts, too: this one may be attached to it, or it may be what stood at the path.
+
+    Args:
+        path: its real path.
+    """
+    wanted = None
+    with suppress(OSError):  # whoever comes first will make it
+        wanted = _which(os.stat(path))
+    try:
+        numbers = [int(name) for name in os.listdir("/dev/fd")]
+    except OSError:
+        return True
+    with _lock:
+        ours = {*_open_files.values(), *_replaced}
+    return any(_is_duckdb(number, wanted) for number in set(numbers) - ours)
+
+
+def _is_duckdb(number: int, wanted: tuple[int, int] | None) -> bool:
+    """Whether an open descriptor is of a certain file, or of any that DuckDB made."""
+    try:
+        status = os.fstat(number)
+        if not stat.S_ISREG(status.st_mode):
+            return False
+        return _which(status) == wanted or os.pread(number, 12, 0)[8:] == b"DUCK"
+    except OSError:  # closed in between, or not to be read
+        return False
 
 
 def _was_replaced(number: int, path: str) -> bool:

@@ -110,6 +110,13 @@ def sets_up_each_use(engine: Engine) -> bool:
     )
 
 
+def acts_beside(connection: Connection) -> bool:
+    """Whether listeners of somebody's own may run something on a connection beside what it is asked."""
+    begins = (connection.dispatch, "begin engine_connect")
+    after = (connection.dispatch, "after_execute after_cursor_execute")
+    return sets_up_each_use(connection.engine) or _has_foreign(connection.engine, begins, after)
+
+
 def reads_uncommitted(engine: Engine) -> bool:
     """Whether the engine's connections see rows that nobody has committed; PostgreSQL's never do."""
     level = engine.get_execution_options().get("isolation_level")

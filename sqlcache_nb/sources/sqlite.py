@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sqlite3
 import warnings
@@ -95,6 +96,11 @@ def identify(con: sqlite3.Connection, driver: str = "sqlite3") -> SourceIdentity
         raise NotCacheable("the connection is of a class of your own, whose code has no identity")
     if con.row_factory is not None or con.text_factory is not str:
         raise NotCacheable("the connection has a row_factory or text_factory of its own")
+    if len(gc.get_referents(con)) > _plain_referents():
+        raise NotCacheable(
+            "code of your own is called with the connection's statements: an authorizer, which may hide "
+            "values, or a trace callback or progress handler, which a stored answer would not call"
+        )
     try:
         if con.in_transaction:
             raise NotCacheable("the connection is in a transaction, whose rows only it can see")
@@ -276,6 +282,13 @@ def schema(execute: Execute) -> Schema:
                 definitions[name] = sql
     seen_through = {name: sql for name, sql in definitions.items() if name not in opaque}
     return Schema(frozenset(tables - opaque), seen_through)
+
+
+@cache
+def _plain_referents() -> int:
+    """How many objects a connection holds that has no callbacks: no attribute tells those, but its garbage collection does."""
+    with closing(sqlite3.connect(":memory:")) as con:
+        return len(gc.get_referents(con))
 
 
 @cache

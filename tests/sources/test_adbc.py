@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -49,6 +50,23 @@ def test_what_it_wrote_may_be_its_own(cache: QueryCache, con: Any, sql: str) -> 
     run(con, sql)
     with pytest.warns(NotCachedWarning, match="has written"):
         assert cache.read(QUERY, con).outcome is Outcome.BYPASSED
+
+
+def test_a_transaction_that_was_begun_by_hand(cache: QueryCache, sales_db: Path) -> None:
+    query = "select count(*) as n from sales"
+    with dbapi.connect(str(sales_db), autocommit=True) as con:
+        before = cache.read(query, con).frame["n"].tolist()
+        run(con, "begin")
+        run(con, "insert into sales (id) values (77)")
+        with pytest.raises(NotCacheable, match="in a transaction"):
+            source_of(con).identify()
+        for question in (query, f"{query} -- again"):
+            with warnings.catch_warnings(action="ignore", category=NotCachedWarning):
+                result = cache.read(question, con)
+            assert (result.outcome, result.frame["n"].tolist()) == (Outcome.BYPASSED, [before[0] + 1])
+        run(con, "rollback")
+        result = cache.read(query, con)
+        assert (result.outcome, result.frame["n"].tolist()) == (Outcome.HIT, before)
 
 
 def test_an_old_snapshot_is_not_taken_for_new(cache: QueryCache, sales_db: Path) -> None:

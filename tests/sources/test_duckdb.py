@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
-from sqlalchemy import Engine, text
-from sqlalchemy.pool import StaticPool
+from sqlalchemy import Connection, Engine, event, text
+from sqlalchemy.orm import Session
+from sqlalchemy.pool import NullPool, Pool, QueuePool, StaticPool
 
 from sqlcache_nb import NotCachedWarning, Outcome, QueryCache
 from sqlcache_nb.errors import NotCacheable
@@ -267,3 +268,227 @@ def test_a_closed_connection_does_not_answer(engine: Engine) -> None:
         with pytest.raises(NotCacheable, match="does not tell what its names stand for"):
             source_of(con).schema()
         con.invalidate()
+
+
+def read(cache: QueryCache, sql: Any, con: Any) -> tuple[Outcome, list[Any]]:
+    """How it was answered and the first column, in which NaN is None."""
+    with warnings.catch_warnings(action="ignore", category=NotCachedWarning):
+        result = cache.read(sql, con)
+    column = result.frame.iloc[:, 0].astype(object)
+    return result.outcome, column.where(column.notna(), None).tolist()
+
+
+class TestOneInstanceOfAProcess:
+    """All connections of a process to one file share its settings, and what is attached."""
+
+    @pytest.fixture(params=["url", "engine", "null pool"])
+    def new(self, request: pytest.FixtureRequest, path: Path, engines: Callable[..., Engine]) -> Engine | str:
+        """What opens a session that nobody has touched."""
+        url = f"duckdb:///{path}"
+        pool = {"poolclass": NullPool} if request.param == "null pool" else {}
+        return url if request.param == "url" else engines(url, **pool)
+
+    @pytest.mark.parametrize(
+        ("setting", "query"),
+        [
+            ("default_null_order = 'nulls_first'", "select n from u order by n"),
+            ("default_order = 'desc'", "select n from u order by n"),
+        ],
+    )
+    def test_what_another_connection_has_set(
+        self, cache: QueryCache, engine: Engine, new: Engine | str, setting: str, query: str
+    ) -> None:
+        with engine.begin() as con:
+            con.execute(text("create table u as select unnest([1, null, 2]) as n"))
+        before = read(cache, query, new)[1]
+        with engine.begin() as con:
+            con.execute(text(f"set global {setting}"))
+        if isinstance(new, Engine):
+            new.dispose()
+        expected = pd.read_sql(query, new)["n"].astype(object)
+        assert expected.where(expected.notna(), None).tolist() != before
+        for _ in range(2):
+            assert read(cache, query, new)[1] == expected.where(expected.notna(), None).tolist()
+
+    def test_what_another_connection_has_attached(
+        self, cache: QueryCache, engine: Engine, new: Engine | str, tmp_path: Path
+    ) -> None:
+        with engine.connect() as con:
+            con.exec_driver_sql(f"attach '{tmp_path / 'other.duckdb'}' as other")
+            con.exec_driver_sql("create table other.stock as select 1 as n")
+            con.commit()
+        query = "select n from other.stock"
+        assert [read(cache, query, new) for _ in range(2)] == [(Outcome.MISS, [1]), (Outcome.HIT, [1])]
+        with engine.begin() as con:
+            con.exec_driver_sql("update other.stock set n = 2")
+        assert read(cache, query, new) == (Outcome.MISS, [2])
+
+    def test_a_new_session_finds_what_an_old_one_stored(
+        self, cache: QueryCache, engine: Engine, new: Engine | str
+    ) -> None:
+        assert [cache.read(QUERY, con).outcome for con in (engine, new)] == [Outcome.MISS, Outcome.HIT]
+
+
+@pytest.mark.parametrize("poolclass", [QueuePool, StaticPool])
+@pytest.mark.parametrize(
+    ("statement", "query", "expected"),
+    [
+        ("create temp macro f(a) as a + 200", "select f(1) as n", [201]),
+        ("create temp macro upper(a) as 'ZZZ'", "select upper(region) as n from sales limit 1", ["ZZZ"]),
+        ("create temp macro rows() as table select 8 as n", "select n from rows()", [8]),
+        ("create temp type kind as enum ('b', 'a')", "select 'a'::kind < 'b'::kind as n", [False]),
+    ],
+)
+def test_code_of_one_connection_in_the_pool(
+    cache: QueryCache,
+    path: Path,
+    engines: Callable[..., Engine],
+    poolclass: type[Pool],
+    statement: str,
+    query: str,
+    expected: list[Any],
+) -> None:
+    with duckdb.connect(str(path)) as con:
+        con.execute("create macro f(a) as a + 100")
+        con.execute("create macro rows() as table select 7 as n")
+        con.execute("create type kind as enum ('a', 'b')")
+    engine = engines(f"duckdb:///{path}", poolclass=poolclass)
+    assert [read(cache, query, engine)[0] for _ in range(4)] == [Outcome.MISS] + [Outcome.HIT] * 3
+    with engine.begin() as con:
+        con.execute(text(statement))
+    for _ in range(2):
+        assert read(cache, query, engine) == (Outcome.BYPASSED, expected)
+    with engine.connect() as con, pytest.raises(NotCacheable, match="temporary macros, types or sequences"):
+        source_of(con).identify()
+
+
+@pytest.mark.parametrize("query", ["from df", "from main.df", "from v", "select * from nosuch.df"])
+def test_a_table_of_another_schema_is_not_the_variable(
+    cache: QueryCache, engine: Engine, write: Callable[[str], None], query: str
+) -> None:
+    for sql in (
+        "set python_scan_all_frames = true",
+        "create schema dev",
+        "create table dev.df as select 'table' as n",
+        "use dev",
+        "create view main.v as select * from df",
+        "use main",
+    ):
+        write(sql)
+    for said in ("one", "two"):
+        df = pd.DataFrame({"n": [said]})  # noqa: F841  # what DuckDB finds
+        result = read(cache, query, engine)
+        assert result == (Outcome.BYPASSED, [said])
+
+
+@pytest.mark.parametrize("query", ["from dev.t", "from sales.dev.t", "from dev.v", "from v2"])
+def test_tables_of_other_schemas_are_vouched_for(
+    cache: QueryCache, engine: Engine, write: Callable[[str], None], query: str
+) -> None:
+    for sql in (
+        "create schema dev",
+        "create table dev.t as select 1 as n",
+        "use dev",
+        "create view v as select * from t",
+        "use main",
+        "create view v2 as select * from dev.v",
+    ):
+        write(sql)
+    cache.read(query, engine)
+    assert cache.read(query, engine).reason is Reason.FILE_UNCHANGED
+    write("set search_path = 'main,dev'")
+    cache.read("from t", engine)
+    assert cache.read("from t", engine).reason is Reason.FILE_UNCHANGED
+
+
+class TestTransaction:
+    """One that a read of ours began, and in which nothing else has run, is as good as none."""
+
+    @pytest.fixture(params=["connection", "session", "session of a connection"])
+    def con(self, request: pytest.FixtureRequest, engine_of_many: Engine) -> Iterator[Connection | Session]:
+        with engine_of_many.connect() as con:
+            if request.param == "connection":
+                yield con
+            else:
+                with Session(bind=con if "of" in request.param else engine_of_many) as session:
+                    yield session
+
+    @pytest.fixture
+    def engine_of_many(self, path: Path, engines: Callable[..., Engine]) -> Engine:
+        return engines(f"duckdb:///{path}")
+
+    @pytest.fixture
+    def other(self, engine_of_many: Engine) -> Callable[[str], None]:
+        def run(sql: str) -> None:
+            with engine_of_many.begin() as con:
+                con.execute(text(sql))
+
+        return run
+
+    def test_reads_one_after_the_other(self, cache: QueryCache, con: Connection | Session) -> None:
+        queries = [QUERY, text("select max(id) as n from sales")]
+        for outcome in (Outcome.MISS, Outcome.HIT, Outcome.HIT):
+            assert [cache.read(query, con).outcome for query in queries] == [outcome] * 2
+
+    @pytest.mark.parametrize("way", ["sqlalchemy", "driver", "relation"])
+    def test_rows_of_its_own(self, cache: QueryCache, con: Connection | Session, way: str) -> None:
+        query = "select count(*) as n from sales"
+        before = read(cache, query, con)[1][0]
+        assert read(cache, query, con) == (Outcome.HIT, [before])
+        inner = con.connection() if isinstance(con, Session) else con
+        raw: Any = inner.connection.driver_connection
+        if way == "sqlalchemy":
+            con.execute(text("insert into sales (id) values (77)"))
+        elif way == "driver":
+            raw.execute("insert into sales (id) values (77)")
+        else:
+            raw.append("sales", pd.DataFrame({"id": [77]}), by_name=True)
+        for _ in range(2):
+            assert read(cache, query, con) == (Outcome.BYPASSED, [before + 1])
+        con.rollback()
+        assert read(cache, query, con) == (Outcome.HIT, [before])
+
+    def test_a_snapshot_that_has_become_old(
+        self, cache: QueryCache, con: Connection | Session, other: Callable[[str], None]
+    ) -> None:
+        query = "select count(*) as n from sales"
+        before = read(cache, query, con)[1][0]
+        other("insert into sales (id) values (78)")
+        for _ in range(2):
+            assert read(cache, query, con) == (Outcome.BYPASSED, [before])
+        con.rollback()
+        assert read(cache, query, con) == (Outcome.MISS, [before + 1])
+
+    def test_a_transaction_begun_by_hand(self, cache: QueryCache, engine_of_many: Engine) -> None:
+        query = "select count(*) as n from sales"
+        with engine_of_many.connect() as con:
+            try:
+                con.execution_options(isolation_level="AUTOCOMMIT")
+            except AttributeError:
+                pytest.skip("this version of the dialect knows no AUTOCOMMIT")
+            before = read(cache, query, con)[1][0]
+            con.exec_driver_sql("begin")
+            con.exec_driver_sql("insert into sales (id) values (79)")
+            assert read(cache, query, con) == (Outcome.BYPASSED, [before + 1])
+            con.exec_driver_sql("rollback")
+            assert read(cache, query, con) == (Outcome.HIT, [before])
+
+    def test_a_session_of_a_connection_that_has_written(
+        self, cache: QueryCache, engine_of_many: Engine
+    ) -> None:
+        query = "select count(*) as n from sales"
+        with engine_of_many.connect() as con:
+            con.execute(text("insert into sales (id) values (80)"))
+            with Session(bind=con) as session:
+                outcome, (rows,) = read(cache, query, session)
+                assert outcome is Outcome.BYPASSED
+            con.rollback()
+            assert read(cache, query, engine_of_many) == (Outcome.MISS, [rows - 1])
+
+    def test_a_listener_may_write(self, cache: QueryCache, engine_of_many: Engine) -> None:
+        event.listen(engine_of_many, "after_cursor_execute", lambda *_: None)
+        query = text("select id from sales")
+        with engine_of_many.connect() as con:
+            assert cache.read(query, con).outcome is Outcome.MISS
+            with pytest.warns(NotCachedWarning, match="in a transaction, whose rows only it can see"):
+                assert cache.read(query, con).outcome is Outcome.BYPASSED

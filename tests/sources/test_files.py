@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from sqlcache_nb.sources import files
-from sqlcache_nb.sources.files import sqlite_schema_cookie, token
+from sqlcache_nb.sources.files import may_be_open, sqlite_schema_cookie, token
 
 
 def make_sqlite(path: Path, mode: str) -> None:
@@ -170,3 +170,20 @@ def test_the_schema_cookie_is_sqlites_own(tmp_path: Path) -> None:
             ((version,),) = con.execute("pragma schema_version").fetchall()
         assert sqlite_schema_cookie(str(path)) == version
         run_sqlite(path, f"create table u{version} (n)")
+
+
+def test_who_has_a_duckdb_file_open(tmp_path: Path) -> None:
+    duckdb = pytest.importorskip("duckdb", reason="duckdb is not installed")
+    path, other = tmp_path / "t.duckdb", tmp_path / "u.duckdb"
+    for each in (path, other):
+        duckdb.connect(str(each)).close()
+        assert current(each, "duckdb")  # for which we keep it open ourselves
+    assert not may_be_open(str(path))
+    assert not may_be_open(str(tmp_path / "new.duckdb"))
+    with duckdb.connect(str(path)):
+        assert may_be_open(str(path))
+    with duckdb.connect(str(other)) as con:
+        con.execute(f"attach '{path}' as t")
+        con.execute("detach t")
+        assert may_be_open(str(path))  # it may have been attached
+    assert not may_be_open(str(path))

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -239,6 +240,25 @@ def test_an_in_memory_connection_has_no_identity(cache: QueryCache) -> None:
         assert source_of(con).label == "sqlite in memory"
         with pytest.warns(NotCachedWarning, match="in-memory"):
             assert cache.read("select 1 as n", con).outcome is Outcome.BYPASSED
+
+
+@pytest.mark.parametrize("way", ["set_authorizer", "set_trace_callback", "set_progress_handler"])
+def test_code_that_is_called_with_each_statement(
+    cache: QueryCache, con: sqlite3.Connection, way: str
+) -> None:
+    def hide(action: object, table: object = None, column: object = None, *_: object) -> int:
+        is_hidden = action == sqlite3.SQLITE_READ and column == "amount"
+        return sqlite3.SQLITE_IGNORE if is_hidden else sqlite3.SQLITE_OK
+
+    arguments: tuple[Any, ...] = (lambda: 0, 1000) if way == "set_progress_handler" else (hide,)
+    before = cache.read(QUERY, con).frame
+    getattr(con, way)(*arguments)
+    with pytest.warns(NotCachedWarning, match="an authorizer"):
+        result = cache.read(QUERY, con)
+    assert result.outcome is Outcome.BYPASSED
+    assert result.frame.equals(before) is (way != "set_authorizer")
+    getattr(con, way)(None, *arguments[1:])
+    assert cache.read(QUERY, con).outcome is Outcome.HIT
 
 
 def test_a_virtual_table_is_not_vouched_for(cache: QueryCache, con: sqlite3.Connection) -> None:
