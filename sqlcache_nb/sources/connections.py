@@ -51,6 +51,7 @@ class ConnectionSource(Source):
 
     def identify(self) -> SourceIdentity:
         pools.check_dialect(self.con.dialect)
+        pools.check_pool(self.con.engine)
         pools.check_listeners(self.con)
         if self.dialect_name not in FILE_DIALECTS:
             return self._identify_server()
@@ -69,7 +70,7 @@ class ConnectionSource(Source):
         identity = from_connect_args(engine.url, *(arguments or ((), {})))
         try:
             session = live(self.con, self._session)
-            fingerprint = session.look()
+            fingerprint = self._look(session)
         except CannotAsk:
             if self._vouched:
                 return replace(identity, options={**identity.options, "session": "vouched for"})
@@ -79,6 +80,19 @@ class ConnectionSource(Source):
         is_plain = arguments is not None and not pools.sets_up_sessions(engine)
         elsewhere = not self._vouched and (not is_plain or servers.is_local(identity))
         return fingerprint.identify(identity, elsewhere=elsewhere, set_up=True)
+
+    def _look(self, session: LiveSession) -> Fingerprint:
+        """What the session says; in a transaction where listeners set it up, as they will for pandas."""
+        if self.con.in_transaction() or not pools.sets_up_transactions(self.con):
+            return session.look()
+        try:
+            begun = self.con.begin()
+            try:
+                return session.look()
+            finally:
+                begun.rollback()
+        except SQLAlchemyError as fault:
+            raise CannotAsk(f"the session cannot be asked ({type(fault).__name__})") from fault
 
     def confirm(self, *, volatile: bool) -> None:
         self._duckdb.confirm()
@@ -261,6 +275,10 @@ class DuckdbSession:
         driver = connection.engine.url.get_driver_name()
         self._identity = identity = file_identity("duckdb", driver, path, **settings)
         self._token = files.token("duckdb", identity.files)
+        if pools.gives_one_to_all(connection.engine):
+            raise NotCacheable(
+                "the engine's pool gives one connection to all who ask, whose rows may be its own: DuckDB does not tell"
+            )
         if in_transaction:
             if pools.acts_beside(connection):
                 begun = state.begun = None

@@ -58,6 +58,7 @@ class EngineSource(Source):
     def identify(self) -> SourceIdentity:
         engine = self._engine
         pools.check_dialect(engine.dialect)
+        pools.check_pool(engine)
         pools.check_listeners(engine)
         arguments = pools.connect_args(engine)
         is_plain = arguments is not None and not pools.sets_up_sessions(engine)
@@ -90,7 +91,7 @@ class EngineSource(Source):
         engine = self._engine
         if pools.reads_uncommitted(engine):
             identity = replace(identity, options={**identity.options, "isolation": "READ-UNCOMMITTED"})
-        is_touched = servers.is_touched(engine)
+        is_touched, is_shared = servers.is_touched(engine), pools.gives_one_to_all(engine)
         if not can_ask(self.dialect_name, engine.dialect.driver):
             if not is_plain and not self._vouched:
                 raise NotCacheable(
@@ -102,6 +103,11 @@ class EngineSource(Source):
                     "the address is this machine's, where another server may answer tomorrow, and sessions of "
                     f"the driver {engine.dialect.driver} cannot be asked; source_name= vouches for it"
                 )
+            if is_shared:
+                raise NotCacheable(
+                    "the engine's pool gives one connection to all who ask, whose rows may be its own, and sessions "
+                    f"of the driver {engine.dialect.driver} cannot be asked"
+                )
             if is_touched:
                 raise NotCacheable(
                     "a session of the engine was changed (SET, a role, a temporary table), and the URL does "
@@ -109,12 +115,15 @@ class EngineSource(Source):
                 )
             return identity
         elsewhere = not self._vouched and (not is_plain or servers.is_local(identity))
-        if is_plain and not is_touched and not elsewhere:
+        is_asked_each_time = is_touched or is_shared
+        if is_plain and not is_asked_each_time and not elsewhere:
             return identity
-        if is_touched or pools.sets_up_each_use(engine):
+        if is_asked_each_time or pools.sets_up_each_use(engine):
             self._fingerprint = self._look()
         else:
             self._fingerprint = servers.remembered(engine) or self._look_once()
+        if is_plain and not elsewhere and not (self._fingerprint.touched or self._fingerprint.doubt):
+            return identity  # a false alarm: this session is as the URL says
         return self._fingerprint.identify(identity, elsewhere=elsewhere, set_up=is_touched or not is_plain)
 
     def _look_once(self) -> Fingerprint:
@@ -138,12 +147,15 @@ class EngineSource(Source):
                 if not connection.in_transaction():
                     connection.begin()  # whose listeners may set up more
                 fingerprint = session.look()
+                if session.has_begun and pools.gives_one_to_all(self._engine):
+                    session.check_alone()
                 session.check_begun()
             except (NotCacheable, SQLAlchemyError) as fault:
                 is_cut_off = not servers.is_quiet(session.raw)
                 if is_cut_off:
                     connection.invalidate()
-                self._give_back()
+                if is_cut_off or not pools.gives_one_to_all(self._engine):
+                    self._give_back()  # which ends a transaction, be it that of another who has it
                 if is_cut_off:
                     continue
                 if isinstance(fault, NotCacheable):
@@ -158,6 +170,10 @@ class EngineSource(Source):
         if known is not None and self._session is None and self._look().options != known.options:
             servers.forget(self._engine)
             raise NotCacheable("the engine's connections lead to several databases or sessions")
+        is_asked = self._session is not None or not can_ask(self.dialect_name, self._engine.dialect.driver)
+        if not is_asked and pools.commits_alone(self._engine):
+            # What a statement writes besides would be kept; in a transaction pandas rolls it back.
+            self._fingerprint = self._look()
 
     def confirm(self, *, volatile: bool) -> None:
         if self._duckdb is not None:

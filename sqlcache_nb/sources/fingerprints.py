@@ -24,6 +24,7 @@ class Fingerprint:
         touched: what somebody has set in it, or "".
         doubt: why a session that somebody has touched cannot be told from others, or "".
         writes: how often the session has written, where that is all it tells.
+        counter: the number that the server's next transaction gets, where a statement may call code that writes.
         zone: the time zone in which it means the date, as it names it; None where it does not.
     """
 
@@ -37,6 +38,7 @@ class Fingerprint:
     touched: str = ""
     doubt: str = ""
     writes: int = 0
+    counter: str | None = None
     zone: str | None = None
 
     @property

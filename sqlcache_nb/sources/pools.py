@@ -6,21 +6,27 @@ from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy.engine import Connection, Dialect, Engine
-from sqlalchemy.pool import NullPool, QueuePool
+from sqlalchemy.pool import AssertionPool, NullPool, QueuePool
 
 from sqlcache_nb.errors import NotCacheable
+from sqlcache_nb.sources.listeners import executes
 
 ConnectArgs = tuple[tuple[Any, ...], Mapping[str, Any]]
 
 
 def connect_args(engine: Engine) -> ConnectArgs | None:
-    """What the engine's own creator gives to the driver's `connect`, or None for a foreign creator.
+    """What the engine's own creator gives to the driver's `connect`, or None for one of somebody's own.
+
+    The creator of another engine, whose pool this one has, is none of its own: its URL is another one.
 
     `create_engine(url, creator=...)` still shows the URL, and `connect_args` are in no public place:
     both can only be told by the closure of the pool's creator.
     """
     creator: Any = engine.pool._creator  # noqa: SLF001  # see above
-    if getattr(creator, "__module__", "") != "sqlalchemy.engine.create":
+    if (
+        getattr(creator, "__module__", "") != "sqlalchemy.engine.create"
+        or _owner(engine) is not engine.dialect
+    ):
         return None
     arguments = _cell(creator, "cargs_tup") if _cell(creator, "cargs") is None else _cell(creator, "cargs")
     keywords = _cell(creator, "cparams")
@@ -30,6 +36,26 @@ def connect_args(engine: Engine) -> ConnectArgs | None:
     adapters = getattr(engine.dialect, "_psycopg_adapters_map", None)
     own = {name: value for name, value in keywords.items() if value is not adapters}
     return tuple(arguments), own
+
+
+def _owner(engine: Engine) -> Dialect | None:
+    """The dialect of the engine for which the pool was made, None for a foreign creator."""
+    owner = _cell(engine.pool._creator, "dialect")  # noqa: SLF001  # as above
+    return owner if isinstance(owner, Dialect) else None
+
+
+def check_pool(engine: Engine) -> None:
+    """Refuse an engine with the pool of another one (`pool=other.pool`) that makes other values.
+
+    Raises:
+        NotCacheable: it does.
+    """
+    owner = _owner(engine)
+    if owner is None or owner is engine.dialect:
+        return
+    check_dialect(owner)
+    if type(owner) is not type(engine.dialect):
+        raise NotCacheable("the engine's pool is that of an engine with another driver")
 
 
 # Where a dialect keeps arguments of create_engine that shape labels and values, and their defaults.
@@ -75,17 +101,11 @@ def check_listeners(connectable: Engine | Connection) -> None:
             # A listener without retval=True reaches us in SQLAlchemy's wrapper, which cannot rewrite.
             if _is_foreign(listener, dialect):
                 raise NotCacheable("a listener (retval=True) rewrites the engine's statements")
-            if _executes(_cell(listener, "orig_fn")):
+            if executes(_cell(listener, "orig_fn")):
                 raise NotCacheable("a listener executes statements of its own before the engine's")
     for event in ("do_execute", "do_execute_no_params", "do_executemany"):
         if any(_is_foreign(listener, dialect) for listener in getattr(dialect.dispatch, event)):
             raise NotCacheable("a listener executes the engine's statements in its own way")
-
-
-def _executes(function: Any) -> bool:
-    """Whether a listener's own code names an executing method: `SET LOCAL` for row-level security does."""
-    names = getattr(getattr(function, "__code__", None), "co_names", ())
-    return not {"execute", "executemany", "exec_driver_sql", "callproc"}.isdisjoint(names)
 
 
 def _cell(function: Any, name: str) -> Any:
@@ -97,8 +117,9 @@ def _cell(function: Any, name: str) -> Any:
 
 def sets_up_sessions(engine: Engine) -> bool:
     """Whether listeners of somebody's own may change what a new session is."""
+    owner = _owner(engine) or engine.dialect
     new = _has_foreign(
-        engine, (engine.pool.dispatch, "connect first_connect"), (engine.dialect.dispatch, "do_connect")
+        engine, (engine.pool.dispatch, "connect first_connect"), (owner.dispatch, "do_connect")
     )
     return new or sets_up_each_use(engine)
 
@@ -117,12 +138,26 @@ def acts_beside(connection: Connection) -> bool:
     return sets_up_each_use(connection.engine) or _has_foreign(connection.engine, begins, after)
 
 
+def sets_up_transactions(connection: Connection) -> bool:
+    """Whether listeners of somebody's own may change what a transaction of the connection is."""
+    return _has_foreign(connection.engine, (connection.dispatch, "begin"))
+
+
 def reads_uncommitted(engine: Engine) -> bool:
     """Whether the engine's connections see rows that nobody has committed; PostgreSQL's never do."""
+    return _isolation(engine) == "READ UNCOMMITTED" and engine.dialect.name != "postgresql"
+
+
+def commits_alone(engine: Engine) -> bool:
+    """Whether the engine's connections commit each statement, as far as its own arguments say."""
+    _, keywords = connect_args(engine) or ((), {})
+    return _isolation(engine) == "AUTOCOMMIT" or bool(keywords.get("autocommit"))
+
+
+def _isolation(engine: Engine) -> str:
     level = engine.get_execution_options().get("isolation_level")
-    level = level or getattr(engine.dialect, "_on_connect_isolation_level", None)
-    is_dirty = str(level).upper().replace("_", " ") == "READ UNCOMMITTED"
-    return is_dirty and engine.dialect.name != "postgresql"
+    level = level or getattr(_owner(engine) or engine.dialect, "_on_connect_isolation_level", None)
+    return str(level).upper().replace("_", " ")
 
 
 def _has_foreign(engine: Engine, *places: tuple[Any, str]) -> bool:
@@ -139,6 +174,11 @@ def _is_foreign(listener: Any, dialect: Dialect) -> bool:
         listener = _cell(listener, "fn") or listener
     home = str(getattr(listener, "__module__", "")).partition(".")[0]
     return home not in {"sqlalchemy", __name__.partition(".")[0], type(dialect).__module__.partition(".")[0]}
+
+
+def gives_one_to_all(engine: Engine) -> bool:
+    """Whether two who ask for a connection may get the same one, with the transaction that is open in it."""
+    return not isinstance(engine.pool, QueuePool | NullPool | AssertionPool)
 
 
 def idle_connections(engine: Engine) -> int:

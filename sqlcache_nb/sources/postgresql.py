@@ -37,6 +37,7 @@ def _versions(catalog: str) -> str:
         pg_catalog.concat(oid, ' ', xmin), ' ' ORDER BY oid)) FROM pg_catalog.{catalog} WHERE oid >= {FIRST_OID})"""  # noqa: S608
 
 
+# 2279 and 3838 are what triggers return, which no statement calls.
 # One value, as JSON: whatever converters a connection has, they leave a text alone. Names are qualified, since
 # a temporary table may be called pg_settings. No percent sign and no colon: for drivers they are placeholders.
 _PROBE = f"""
@@ -63,6 +64,10 @@ SELECT CAST(pg_catalog.json_build_object(
     'oid', (SELECT CAST(CAST(oid AS text) AS bigint) FROM pg_catalog.pg_database
             WHERE datname = pg_catalog.current_database()),
     'code', pg_catalog.json_build_array({", ".join(_versions(name) for name in ("pg_proc", "pg_rewrite", "pg_policy"))}),
+    'counter', CASE WHEN EXISTS (
+        SELECT 1 FROM pg_catalog.pg_proc WHERE oid >= {FIRST_OID} AND provolatile = 'v' AND prokind IN ('f', 'w')
+        AND prorettype NOT IN (2279, 3838)) THEN CAST(
+            pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot()) AS text) END,
     'may tell', pg_catalog.has_function_privilege('pg_catalog.pg_control_system()', 'execute')
 ) AS text)
 """  # noqa: S608  # names of our own
@@ -145,6 +150,7 @@ def fingerprint(execute: Execute) -> Fingerprint:
         temporary=bool(temporary),
         touched=", ".join(touched),
         doubt=doubt,
+        counter=told["counter"],
         zone=dict(zip(_TOLD, told["told"], strict=True))["TimeZone"],
     )
 

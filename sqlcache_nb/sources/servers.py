@@ -23,6 +23,7 @@ from sqlalchemy.pool import NullPool, Pool, QueuePool
 
 from sqlcache_nb.errors import NotCacheable
 from sqlcache_nb.identity import SourceIdentity
+from sqlcache_nb.sources.calls import calls_code
 from sqlcache_nb.sources.fingerprints import Fingerprint
 from sqlcache_nb.sources.postgresql import HARMLESS
 from sqlcache_nb.sources.sessions import DRIVERS, LiveSession, can_ask
@@ -44,12 +45,18 @@ _TOUCHING = {
     )
     for dialect, shortly in _HOLDS_SHORTLY.items()
 }
+# Whose sessions tell what was set in them: there, a false alarm costs one question at each use.
+_ALSO_TOUCHING = {
+    "postgresql": re.compile(r"\btemp(?:orary)?\b|\bset_config\b|\bpg_(?:settings\b|temp)", re.IGNORECASE)
+}
+_ENDING = re.compile(r"(?:^|;)\s*(?:commit|end)\b", re.IGNORECASE)
 # Behind each of them may be a tunnel, which leads elsewhere tomorrow, or a server that is made anew.
 _LOCAL = re.compile(
     r"localhost(?:\..*)?|.*\.localhost|127\.[\d.]+|::1|0\.0\.0\.0|::|host\.docker\.internal|[/@].*",
     re.IGNORECASE,
 )
 _UNSEEN = "sqlcache_nb unseen"
+_CALLED = "sqlcache_nb called"
 _HOSTS = ("hostaddr", "host", "unix_sock", "unix_socket", "PGHOSTADDR", "PGHOST")
 
 
@@ -106,6 +113,9 @@ def is_touched(engine: Engine) -> bool:
         if not event.contains(engine, "before_cursor_execute", _note):
             event.listen(engine, "before_cursor_execute", _note)
             event.listen(engine, "engine_connect", _is_watched)
+            event.listen(engine, "commit", _committed)
+            event.listen(engine, "commit_twophase", _committed)
+            event.listen(engine, "rollback", _rolled_back)
     if isinstance(pool, NullPool):  # keeps no session
         return False
     if is_new and can_ask(engine.dialect.name, engine.dialect.driver):
@@ -114,9 +124,35 @@ def is_touched(engine: Engine) -> bool:
 
 
 def _note(connection: Any, _cursor: object, statement: str, *_rest: object) -> None:
-    family = "mysql" if connection.dialect.name in DRIVERS else "postgresql"
-    if _TOUCHING[family].search(statement):
+    dialect, pool = connection.dialect.name, connection.engine.pool
+    if pool in _touched:
+        return
+    family = "mysql" if dialect in DRIVERS else "postgresql"
+    also = _ALSO_TOUCHING.get(dialect)
+    if _TOUCHING[family].search(statement) or (also is not None and also.search(statement)):
+        _touched.add(pool)
+    elif also is not None:
+        _note_call(connection, pool, statement)
+
+
+def _note_call(connection: Any, pool: Pool, statement: str) -> None:
+    """A function may set something for the session, which stays set if its transaction is committed."""
+    fairy = connection.connection
+    if calls_code(statement):
+        fairy.info[_CALLED] = True
+    ends = getattr(fairy.driver_connection, "autocommit", False) is True or _ENDING.search(statement)
+    if ends and fairy.info.get(_CALLED):
+        _touched.add(pool)
+
+
+def _committed(connection: Any, *_rest: object) -> None:
+    if not (connection.closed or connection.invalidated) and connection.connection.info.pop(_CALLED, False):
         _touched.add(connection.engine.pool)
+
+
+def _rolled_back(connection: Any) -> None:
+    if not (connection.closed or connection.invalidated):
+        connection.connection.info.pop(_CALLED, None)
 
 
 def _came_out(_raw: object, record: Any, _proxy: object) -> None:
@@ -133,7 +169,9 @@ def _came_back(dialect: Callable[[], Dialect | None]) -> Callable[[object, Any],
 
     def note(_connection: object, record: Any) -> None:
         known = dialect()
-        pool = _pools[known]() if known is not None and record.info.get(_UNSEEN) else None
+        # How a transaction with a call in it was ended, that nobody has ended by SQLAlchemy, is not known either.
+        is_doubtful = record.info.pop(_CALLED, False) or record.info.get(_UNSEEN)
+        pool = _pools[known]() if known is not None and is_doubtful else None
         if pool is not None:
             _touched.add(pool)
 
@@ -214,7 +252,8 @@ def is_quiet(connection: Any) -> bool:
             return False
         source = connection
         if not hasattr(connection, "fileno"):
-            name = "_sock" if hasattr(connection, "_sock") else "_usock"  # PyMySQL's, and pg8000's
+            # pg8000's, whose _sock is a file that is made of it, and PyMySQL's.
+            name = "_usock" if hasattr(connection, "_usock") else "_sock"
             source = getattr(connection, name)
         with DefaultSelector() as selector:
             selector.register(source, EVENT_READ)

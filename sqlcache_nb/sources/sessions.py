@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 from contextlib import closing, suppress
+from dataclasses import replace
 from enum import Enum
 from typing import Any, Protocol
 
 from sqlcache_nb.errors import NotCacheable
-from sqlcache_nb.sources import mysql, postgresql
+from sqlcache_nb.sources import converters, mysql, postgresql
 from sqlcache_nb.sources.base import Execute
+from sqlcache_nb.sources.converters import is_of
 from sqlcache_nb.sources.fingerprints import Fingerprint
 
 CLOCK_STANDS_STILL = 60.0
@@ -84,14 +86,14 @@ class LiveSession:
         self._ends_alone = False
         self._fingerprint: Fingerprint | None = None
         self._alone: Fingerprint | None = None
-        self._is_pymysql = _is_of(raw, "pymysql.connections", "Connection")
+        self._is_pymysql = is_of(raw, "pymysql.connections", "Connection")
 
     def look(self) -> Fingerprint:
         """What the session says now. A transaction is left as it was, and none stays open that was not.
 
         Raises:
             CannotAsk: it does not answer.
-            NotCacheable: its transaction has failed.
+            NotCacheable: its transaction has failed, or code of somebody's own makes its values.
         """
         state = self._state()
         if state is State.FAILED:  # a further statement would only raise
@@ -100,14 +102,24 @@ class LiveSession:
             raise CannotAsk("the connection is closed, busy, or of a driver whose sessions cannot be asked")
         if self._is_pymysql:
             mysql.check_converters(self.raw)
+        replaced = converters.replaced(self.raw)
         self._has_begun = state is State.IN_TRANSACTION
         try:
-            self._fingerprint = self._asked_inside() if self._has_begun else self._asked_alone()
+            seen = self._asked_inside() if self._has_begun else self._asked_alone()
         except NotCacheable:
             raise
         except Exception as fault:  # drivers are optional, and so are the types of their errors
             raise CannotAsk(f"the session cannot be asked ({type(fault).__name__})") from fault
-        return self._fingerprint
+        if replaced:
+            touched = seen.touched or "converters" * converters.are_set(replaced)
+            seen = replace(seen, options={**seen.options, "converters": replaced}, touched=touched)
+        self._fingerprint = seen
+        return seen
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether it was in a transaction when it was looked at."""
+        return self._has_begun
 
     def check_alone(self) -> None:
         """Refuse a session, in a person's hands, that sees what others do not.
@@ -157,11 +169,17 @@ class LiveSession:
         Raises:
             NotCacheable: the answer is the session's own.
         """
-        after = self.look()
+        after, first = self.look(), self._alone
         if after.options != before.options:
             raise NotCacheable("the session is not what it was before it was read from")
-        if after.written or after.writes != (self._alone or after).writes:
+        if after.written or after.writes != (first or after).writes:
             raise NotCacheable("the statement, or one before it in its transaction, has written")
+        if self._ends_alone and after.counter != (first or after).counter:
+            # Its transaction has ended, and nothing tells any more whether it had written.
+            raise NotCacheable(
+                "in autocommit, code in the database that the statement calls may have written: transactions "
+                "were made meanwhile"
+            )
         if after.temporary and (not self._has_begun or self._read_temporary()):
             raise NotCacheable("a name may stand for a temporary table, which only the connection can see")
         if volatile and after.age > CLOCK_STANDS_STILL:
@@ -203,10 +221,10 @@ class LiveSession:
     def _state(self) -> State:
         raw = self.raw
         if not getattr(raw, "closed", False):
-            if _is_of(raw, "psycopg", "Connection") or _is_of(raw, "psycopg2.extensions", "connection"):
+            if is_of(raw, "psycopg", "Connection") or is_of(raw, "psycopg2.extensions", "connection"):
                 # Both give libpq's own numbers.
                 return _LIBPQ.get(int(raw.info.transaction_status), State.UNKNOWN)
-            if _is_of(raw, "pg8000.core", "CoreConnection"):
+            if is_of(raw, "pg8000.core", "CoreConnection"):
                 return _PG8000.get(raw._transaction_status, State.UNKNOWN)  # noqa: SLF001  # told nowhere else
             if self._is_pymysql:
                 return _PYMYSQL[mysql.in_transaction(raw)]
@@ -221,7 +239,7 @@ class LiveSession:
 
     def _execute(self, sql: str, *, has_rows: bool = True) -> list[Any]:
         # psycopg would prepare a statement that it has seen five times.
-        options = {"prepare": False} if _is_of(self.raw, "psycopg", "Connection") else {}
+        options = {"prepare": False} if is_of(self.raw, "psycopg", "Connection") else {}
         # One of PyMySQL may be of any class.
         kind = [sys.modules["pymysql.cursors"].Cursor] if self._is_pymysql else []
         with closing(self.raw.cursor(*kind)) as cursor:
@@ -232,9 +250,3 @@ class LiveSession:
 _LIBPQ = {0: State.IDLE, 2: State.IN_TRANSACTION, 3: State.FAILED}
 _PYMYSQL = {None: State.UNKNOWN, False: State.IDLE, True: State.IN_TRANSACTION}
 _PG8000 = {None: State.IDLE, b"I": State.IDLE, b"T": State.IN_TRANSACTION, b"E": State.FAILED}
-
-
-def _is_of(raw: Any, module: str, name: str) -> bool:
-    """Whether a connection is of a driver's class: who has one has loaded the driver."""
-    kind = getattr(sys.modules.get(module), name, None)
-    return kind is not None and isinstance(raw, kind)

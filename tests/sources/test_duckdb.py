@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from sqlalchemy import Connection, Engine, event, text
 from sqlalchemy.orm import Session
-from sqlalchemy.pool import NullPool, Pool, QueuePool, StaticPool
+from sqlalchemy.pool import NullPool, Pool, QueuePool
 
 from sqlcache_nb import NotCachedWarning, Outcome, QueryCache
 from sqlcache_nb.errors import NotCacheable
@@ -36,7 +36,7 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 def engine(path: Path, engines: Callable[..., Engine]) -> Engine:
     # One session for all, as a pool of the newer dialect keeps it: what is set on it stays.
-    return engines(f"duckdb:///{path}", poolclass=StaticPool)
+    return engines(f"duckdb:///{path}", poolclass=QueuePool, pool_size=1, max_overflow=0)
 
 
 @pytest.fixture
@@ -329,7 +329,7 @@ class TestOneInstanceOfAProcess:
         assert [cache.read(QUERY, con).outcome for con in (engine, new)] == [Outcome.MISS, Outcome.HIT]
 
 
-@pytest.mark.parametrize("poolclass", [QueuePool, StaticPool])
+@pytest.mark.parametrize("poolclass", [QueuePool])
 @pytest.mark.parametrize(
     ("statement", "query", "expected"),
     [
