@@ -30,14 +30,15 @@ class Provenance:
         items: the values in these parts, by "part.name", each with a digest, and readable where that is wanted.
         source: the database's label, without secrets.
         dialect: SQLAlchemy's name of the dialect.
-        tables: names that the statement reads, as far as it could be parsed; in database files those behind
-            its views, too.
+        tables: names that the statement reads, as far as it could be parsed; in database files and on PostgreSQL
+            those behind its views, and there the partitions and parents of a table, too.
         fetched_at: when the fetch began, with a zone.
         elapsed: seconds that the fetch took.
         rows: number of rows.
         columns: number of columns, the index not counted.
         chunks: number of chunks, None for a single frame.
         versions: versions of the libraries that took part.
+        opaque: whether it may read more tables than these, which nobody can name.
     """
 
     key: str
@@ -54,6 +55,7 @@ class Provenance:
     columns: int
     chunks: int | None
     versions: Mapping[str, str]
+    opaque: bool = False
 
     @property
     def params(self) -> dict[str, str]:
@@ -151,6 +153,16 @@ class Entry:
             tags=before.tags,
         )
 
+    def may_read(self, table: str) -> bool:
+        """Whether a write to a table may change the answer.
+
+        What names no table may read any, through a function or because it could not be parsed.
+
+        Args:
+            table: its name, as one may write it in SQL.
+        """
+        return self.provenance.opaque or not self.provenance.tables or self.reads(table)
+
     def labelled(self, name: str | None, tags: tuple[str, ...]) -> Entry:
         """This entry under a (new) name and with further tags."""
         merged = self.tags + tuple(tag for tag in tags if tag not in self.tags)
@@ -207,7 +219,7 @@ _NUMBER = (int, float)
 _TYPES: dict[type, dict[str, Any]] = {
     Provenance: dict.fromkeys(("key", "kind", "sql", "source", "dialect"), str)
     | dict.fromkeys(("parts", "items", "versions"), dict)
-    | {"elapsed": _NUMBER, "rows": int, "columns": int, "chunks": (int, type(None))},
+    | {"elapsed": _NUMBER, "rows": int, "columns": int, "chunks": (int, type(None)), "opaque": bool},
     Entry: {
         "checksum": str,
         "bytes": int,

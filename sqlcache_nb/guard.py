@@ -8,12 +8,22 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from sqlcache_nb.schema import Schema
-from sqlcache_nb.words import Word, calls_catalog, chance, clock, deed, is_catalog, samples, session
+from sqlcache_nb.schema import Name, Schema
+from sqlcache_nb.trees import (
+    catalogs,
+    has_sample,
+    holds,
+    is_own,
+    names_of,
+    reads_catalog,
+    reads_files,
+    tables_of,
+)
+from sqlcache_nb.words import Word, calls_catalog, chance, clock, deed, is_catalog, session
 
 if TYPE_CHECKING:
     from sqlglot import exp
@@ -40,14 +50,15 @@ class Facts:
 
     Args:
         kind: what it does.
-        tables: the names that it reads, as written, and those behind views and macros of a database file.
+        tables: the names that it reads, as written, and those behind them as far as the database tells.
         volatile: whether it, or a view behind it, asks for the time, or what the database knows of itself.
         daily: whether it, or a view behind it, asks for the date in the session's zone.
         zone: that zone, by its IANA name; None where it asks for no date, or the zone is not known.
-        covered: whether it reads nothing but plain tables of the schema, so that the file's token
-            vouches for the answer.
+        covered: whether it reads nothing but plain tables of the schema, so that the file's token vouches.
         chance: why the answer is left to chance, or "".
         refusal: why the answer must not be kept, or "".
+        opaque: whether it may read tables that nobody can name: what could not be parsed, or code that cannot be read.
+        names: what a server's catalog is to be asked for; none for other databases than PostgreSQL.
     """
 
     kind: Kind
@@ -58,6 +69,8 @@ class Facts:
     covered: bool = False
     chance: str = ""
     refusal: str = ""
+    opaque: bool = False
+    names: frozenset[Name] = field(default=frozenset(), compare=False)
 
 
 _SQLGLOT = {
@@ -76,9 +89,7 @@ _REFUSALS = {
 }
 
 _SAMPLES = "the statement samples, and a sample is another one each time"
-_SQLITE_CATALOGS = frozenset({"sqlite_master", "sqlite_schema"})  # DuckDB has them, too
-_FILE_FUNCTION = re.compile(r"read_\w+|\w+_scan|scan_\w+|glob|sniff_\w+|st_read\w*|query|query_table|getenv")
-_TABLE_FUNCTIONS = frozenset("range generate_series unnest json_each json_tree".split())
+_UNREADABLE = "the statement calls code that cannot be read"
 
 _INFO_WORDS = frozenset("explain show describe desc pragma summarize".split())
 _READ_WORDS = frozenset("select with values from table pivot unpivot (".split())
@@ -89,6 +100,9 @@ _WRITE_WORDS = frozenset(
 _SUSPICIOUS = _WRITE_WORDS | {"outfile", "share"}  # FOR SHARE locks as FOR UPDATE does
 _FUNCTIONS = frozenset("insert replace truncate".split())  # as well as words of writing
 _QUERIES = frozenset("select union intersect except".split())
+_WRITING = frozenset("delete insert merge truncate update".split())
+_ENDS = re.compile(r";|\bbegin\b", re.IGNORECASE)  # behind which some words swallow all that follows
+_PARAMETER = re.compile(r"(?<![\w$])\$\d+")  # two of them look like the quotes of a text
 _LOCKS = frozenset("key no share update".split())
 _COMMANDS = _WRITE_WORDS | frozenset(
     "analyze begin checkpoint commit end optimize reindex reset rollback".split()
@@ -120,6 +134,36 @@ def examine(sql: str, dialect: str = "", schema: Schema | None = None) -> Facts:
         (<Kind.QUERY: 'query'>, <Kind.WRITE: 'write'>)
     """
     return _examine(sql, _SQLGLOT.get(dialect, dialect), schema, frozenset())
+
+
+def examine_code(code: str, dialect: str, *, is_sql: bool) -> Facts:
+    """What code of a server does (a view's, a function's). A setting of one's own that it reads is in the key.
+
+    Args:
+        code: its text.
+        dialect: SQLAlchemy's name of the dialect.
+        is_sql: whether it is SQL from the first word to the last; else its words alone are looked at.
+    """
+    dialect = _SQLGLOT.get(dialect, dialect)
+    code = _PARAMETER.sub("NULL", code)
+    trees = statements(code, dialect) if is_sql else []
+    words = _words(code if trees else "select " + _ENDS.sub(" , ", code), dialect)
+    if trees:
+        writes = any(_kind(tree, 1, words, code) is Kind.WRITE for tree in trees)
+    else:
+        writes = any(word.is_code and word.text in _WRITING and not word.is_call for word in words)
+    volatile, daily = clock(words, dialect)
+    own = [word for word in words if word.text != "current_setting"]
+    return Facts(
+        kind=Kind.WRITE if writes else Kind.QUERY,
+        tables=tuple(dict.fromkeys(name for tree in trees for name in tables_of(tree))),
+        volatile=volatile or calls_catalog(words) or any(map(reads_catalog, trees)),
+        daily=daily,
+        chance=chance(words) or (_SAMPLES if any(has_sample(tree, words) for tree in trees) else ""),
+        refusal=deed(words, dialect) or session(own, dialect) or ("" if words else _UNREADABLE),
+        opaque=not trees,
+        names=names_of(trees, words, anywhere=True),
+    )
 
 
 def kind_of(sql: str, dialect: str = "") -> Kind:
@@ -167,22 +211,24 @@ def _examine(sql: str, dialect: str, schema: Schema | None, seen: frozenset[str]
         kind=kind,
         volatile=volatile or calls_catalog(words),
         daily=daily,
-        chance=chance(words) or (_SAMPLES if _has_sample(tree, words) else ""),
+        chance=chance(words) or (_SAMPLES if has_sample(tree, words) else ""),
         refusal=deed(words, dialect) or session(words, dialect),
+        opaque=tree is None,
+        names=names_of([tree] if tree is not None else [], words) if dialect == "postgres" else frozenset(),
     )
     if tree is None:
         return facts
     facts = replace(
         facts,
-        tables=_tables(tree),
-        volatile=facts.volatile or _reads_catalog(tree),
-        covered=not _reads_files(tree, words),
+        tables=tables_of(tree),
+        volatile=facts.volatile or reads_catalog(tree),
+        covered=not reads_files(tree, words),
     )
     if schema is None:
         return facts
     if unreached := _unreached(tree, schema, inside):
         facts = replace(facts, covered=False, refusal=facts.refusal or _no_table(unreached))
-    return _seen_through(facts, words, dialect, schema, seen, _catalogs(tree))
+    return _seen_through(facts, words, dialect, schema, seen, catalogs(tree))
 
 
 def _seen_through(
@@ -213,6 +259,7 @@ def _seen_through(
                 chance=facts.chance or behind.chance,
                 # What cannot be parsed is only not vouched for; what acts must not be kept.
                 refusal=facts.refusal or (behind.refusal if behind.kind is Kind.QUERY else ""),
+                opaque=facts.opaque or behind.opaque or behind.kind is not Kind.QUERY,
             )
         elif name in tables and name not in schema.tables:
             facts = replace(facts, covered=False)
@@ -234,7 +281,7 @@ def _unreached(tree: exp.Expression, schema: Schema, inside: str) -> str:
         named = [(tree.name, "", "")]
     else:
         tables = [table for table in tree.find_all(exp.Table) if not isinstance(table.this, exp.Func)]
-        named = [(table.name, table.db, table.catalog) for table in tables if not _is_own(table)]
+        named = [(table.name, table.db, table.catalog) for table in tables if not is_own(table)]
     missing = (
         name
         for name, db, catalog in named
@@ -349,7 +396,7 @@ def _kind(tree: exp.Expression | None, count: int, words: Sequence[Word], text: 
     reading = (exp.Query, exp.Values, exp.Pivot)
     if isinstance(tree, exp.Column):
         return Kind.QUERY if tree.name.lower() not in _COMMANDS else Kind.WRITE
-    if isinstance(tree, reading) and not _holds(tree, changing):
+    if isinstance(tree, reading) and not holds(tree, changing):
         return Kind.QUERY
     return Kind.WRITE
 
@@ -372,84 +419,3 @@ def _pragma_tells(text: str) -> bool:
         return False
     name, value = match.groups()
     return name.lower() in _TELLING or (not value and name.lower() not in {"optimize", "wal_checkpoint"})
-
-
-def _holds(tree: exp.Expression, kinds: tuple[type, ...]) -> bool:
-    from sqlglot import exp
-
-    reads = (exp.Query, exp.Values)  # some of sqlglot's queries are DDL by inheritance
-    return any(isinstance(node, kinds) and not isinstance(node, reads) for node in tree.walk())
-
-
-def _tables(tree: exp.Expression) -> tuple[str, ...]:
-    """The tables that the statement names, as written; names of its own WITH are left out where they hold."""
-    from sqlglot import exp
-
-    if isinstance(tree, exp.Column):
-        return (tree.name,)
-    tables = [table for table in tree.find_all(exp.Table) if not isinstance(table.this, exp.Func)]
-    return tuple(dict.fromkeys(table.name for table in tables if table.name and not _is_own(table)))
-
-
-def _is_own(table: exp.Table) -> bool:
-    """Whether the name is that of a WITH around it.
-
-    A WITH holds in the query that it stands before, and not inside its own definition unless it is
-    recursive: there the same name is a table's.
-    """
-    from sqlglot import exp
-
-    if table.db:
-        return False
-    inside: Any = table
-    above: Any = table.parent
-    while above is not None:
-        # "with" became "with_" among sqlglot's names
-        block = above.args.get("with_") or above.args.get("with")
-        if block is not None and inside is not block:
-            names = [cte.alias for cte in block.expressions]
-        elif isinstance(above, exp.With):
-            position = next(i for i, cte in enumerate(above.expressions) if cte is inside)
-            end = len(above.expressions) if above.args.get("recursive") else position
-            names = [cte.alias for cte in above.expressions[:end]]
-        else:
-            names = []
-        if table.name.lower() in map(str.lower, names):
-            return True
-        inside, above = above, above.parent
-    return False
-
-
-def _reads_files(tree: exp.Expression, words: Sequence[Word]) -> bool:
-    """Whether a function may read what is not in the database."""
-    from sqlglot import exp
-
-    if any(word.is_call and _FILE_FUNCTION.fullmatch(word.text) for word in words):
-        return True
-    sources = [table.this for table in tree.find_all(exp.Table) if isinstance(table.this, exp.Func)]
-    known = (exp.GenerateSeries, exp.ExplodingGenerateSeries, exp.Unnest)
-    return any(
-        not isinstance(source, known) and source.name.lower() not in _TABLE_FUNCTIONS for source in sources
-    )
-
-
-def _catalogs(tree: exp.Expression) -> frozenset[str]:
-    """Names that surely are those of catalogs, and of nothing else: by their schema, or those of SQLite."""
-    from sqlglot import exp
-
-    tables = [(table.name.lower(), table.db) for table in tree.find_all(exp.Table)]
-    known = {name for name, schema in tables if is_catalog("", schema) or name in _SQLITE_CATALOGS}
-    return frozenset(known - {name for name, schema in tables if not schema} | known & _SQLITE_CATALOGS)
-
-
-def _has_sample(tree: exp.Expression | None, words: Sequence[Word]) -> bool:
-    from sqlglot import exp
-
-    return samples(words) if tree is None else tree.find(exp.TableSample) is not None
-
-
-def _reads_catalog(tree: exp.Expression) -> bool:
-    """Whether it reads what the database knows of itself, which changes without any write."""
-    from sqlglot import exp
-
-    return any(is_catalog(table.name, table.db) for table in tree.find_all(exp.Table))

@@ -216,9 +216,7 @@ class Inventory:
         return self._invalidate(keys if not used else [key for key in keys if key in self._used])
 
     def _invalidate_written(self, sql: str, dialect: str, places: Collection[str]) -> int:
-        """Declare stale what a write may have changed: entries of the same place that name a touched table.
-
-        An entry that names no table may read any, through a function or because it could not be parsed.
+        """Declare stale what a write may have changed: entries of the same place that may read a touched table.
 
         Args:
             sql: what the driver got.
@@ -233,7 +231,7 @@ class Inventory:
                 entry.key
                 for entry in self.entry_list()
                 if (not entry.places or not set(places).isdisjoint(entry.places))
-                and (tables is None or not entry.provenance.tables or any(map(entry.reads, tables)))
+                and (tables is None or any(map(entry.may_read, tables)))
             ]
         )
 

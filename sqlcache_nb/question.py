@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlcache_nb import guard
+from sqlcache_nb.behind import seen_through
 from sqlcache_nb.entry import Entry, Provenance
 from sqlcache_nb.environment import environment, versions
 from sqlcache_nb.errors import NotCacheable
@@ -106,10 +107,9 @@ def examine(question: Question, source: Source, *, store_random: bool = False) -
     facts = guard.examine(query.sql, question.dialect, schema)
     if query.kind == "string" and not facts.tables and source.has_table(query.sql):
         facts = guard.examine(_select_of(query.sql, source), question.dialect, schema)
-    if facts.refusal:
-        raise NotCacheable(facts.refusal)
-    if facts.chance and not store_random:
-        raise NotCacheable(f"{facts.chance}; store_random=True (--store-random) keeps it all the same")
+    _check(facts, store_random=store_random)
+    facts = seen_through(facts, source.behind, question.dialect)
+    _check(facts, store_random=store_random)
     volatile, zone = facts.volatile or asks_for_the_time(question.query.params), None
     if facts.daily:
         zone = source.zone()
@@ -117,6 +117,13 @@ def examine(question: Question, source: Source, *, store_random: bool = False) -
             volatile, zone = True, None
     source.hold()
     return replace(facts, volatile=volatile, zone=zone)
+
+
+def _check(facts: guard.Facts, *, store_random: bool) -> None:
+    if facts.refusal:
+        raise NotCacheable(facts.refusal)
+    if facts.chance and not store_random:
+        raise NotCacheable(f"{facts.chance}; store_random=True (--store-random) keeps it all the same")
 
 
 def _select_of(table: str, source: Source) -> str:
@@ -171,6 +178,7 @@ def provenance_of(
         columns=shape[1],
         chunks=chunks,
         versions=versions(),
+        opaque=facts.opaque,
     )
 
 

@@ -1,9 +1,10 @@
-"""What the names in a database file stand for."""
+"""What the names in a statement stand for: in a database file, and on a server."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,3 +46,54 @@ class Schema:
         if schema:
             return any(schema in home for home in homes)
         return not homes.isdisjoint(self.path | self.homes.get(inside, frozenset()))
+
+
+class Name(NamedTuple):
+    """A name in a statement, or in code, of which a server's catalog knows what it stands for.
+
+    Args:
+        kind: what it is the name of. An attribute (`c.total`) may be a function of the row, in any schema.
+        text: the name without its quotes; a relation's in lower case unless it is quoted.
+        schema: what stands before it, None where it goes by the search path.
+        anywhere: whether it goes by a search path that is not known.
+    """
+
+    kind: Literal["relation", "call", "attribute"]
+    text: str
+    schema: str | None = None
+    anywhere: bool = False
+
+
+class Function(NamedTuple):
+    """A function that somebody has made.
+
+    Args:
+        name: its name, without a schema.
+        language: in which it is written.
+        volatility: what it says of itself: "i", "s" or "v".
+        body: its text, "" where it has none (C).
+        is_parsed: whether what its body reads was found by what the server knows of it.
+        defaults: its arguments with their defaults, "" where there are none.
+    """
+
+    name: str
+    language: str
+    volatility: str
+    body: str
+    is_parsed: bool
+    defaults: str
+
+
+@dataclass(frozen=True, slots=True)
+class Behind:
+    """What stands behind some names on a server, all the way down as far as the server knows it.
+
+    Args:
+        tables: what is read, partitions and inheritance parents included; None where there are too many to be named.
+        definitions: SQL of the views among them, and of the policies that say which rows are seen.
+        functions: those that are called.
+    """
+
+    tables: tuple[str, ...] | None = ()
+    definitions: tuple[str, ...] = ()
+    functions: tuple[Function, ...] = ()

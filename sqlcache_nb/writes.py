@@ -1,7 +1,8 @@
 """Which tables does a write touch?
 
 Only asked after a statement that is not a read: parsing costs milliseconds. What stands behind the names is not
-seen: triggers, foreign keys that cascade, partitions of a table, the tables under a view that is written through.
+seen: triggers, foreign keys that cascade, the tables under a view that is written through. Partitions and views
+that are read are known to the entries.
 """
 
 from __future__ import annotations
@@ -26,6 +27,12 @@ _QUERIES = frozenset("except intersect pivot select subquery table union values"
 # unknown who reads it.
 _TABLE_KINDS = frozenset("TABLE VIEW".split())
 _HARMLESS_KINDS = frozenset("CREATE_DATABASE CREATE_INDEX CREATE_SCHEMA CREATE_SEQUENCE DROP_INDEX".split())
+# PostgreSQL's, which the parser reads as a command or, one day, as a statement of its own.
+_REFRESH = re.compile(
+    r"""\A\s*refresh\s+materialized\s+view\s+(?:concurrently\s+)?
+        (?:(?:\w+|"[^"]*")\s*\.\s*)*(\w+|"[^"]*")\s*(?:with\b.*)?\Z""",
+    re.IGNORECASE | re.VERBOSE | re.DOTALL,
+)
 _REPLACE = re.compile(r"\A\s*replace\b", re.IGNORECASE)
 
 
@@ -59,6 +66,8 @@ def _touched(tree: Any) -> list[str] | None:
     """What one statement touches."""
     if tree.key in _HARMLESS:
         return []
+    if tree.key in {"command", "refresh"} and (refreshed := _REFRESH.match(tree.sql())):
+        return [refreshed[1].strip('"')]
     if tree.key in {"alias", "column", "command"}:  # a word or two may be taken for an expression
         first, *words = tree.sql().lower().split()
         runs = first == "explain" and "analyze" in " ".join(words)  # what it explains
@@ -112,7 +121,9 @@ def _truncate(node: Any) -> list[str] | None:
 def _create(node: Any) -> list[str] | None:
     kind = str(node.args.get("kind")).upper()
     if kind in _TABLE_KINDS:
-        return _names([node.this])[:1]  # the others are those that its keys refer to
+        # The others in there are those that its keys refer to; whose partition or child it is, gets its rows.
+        kin = [part for part in node.walk() if part.key in {"partitionedofproperty", "inheritsproperty"}]
+        return _names([node.this])[:1] + _names(kin)
     return [] if f"CREATE_{kind}" in _HARMLESS_KINDS else None
 
 

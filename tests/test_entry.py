@@ -37,6 +37,7 @@ provenances = st.builds(
     columns=st.integers(0),
     chunks=st.none() | st.integers(1),
     versions=facts,
+    opaque=st.booleans(),
 )
 entries = st.builds(
     Entry,
@@ -103,6 +104,21 @@ def test_the_json_says_what_it_is() -> None:
     assert plain["provenance"]["fetched_at"] == "2026-11-20T09:00:00+00:00"
     assert json.loads(ENTRY.provenance.to_json()) == plain["provenance"]
     assert json.loads(replace(ENTRY, ttl=math.inf).to_json())["ttl"] == "forever"
+
+
+def test_an_entry_of_before_views_were_seen_through_can_be_read() -> None:
+    plain = json.loads(ENTRY.to_json())
+    del plain["provenance"]["opaque"]
+    assert Entry.from_json(json.dumps(plain)) == ENTRY
+
+
+def test_what_names_no_table_or_hides_some_may_read_any() -> None:
+    plain = replace(ENTRY, provenance=replace(ENTRY.provenance, tables=("Orders",)))
+    hidden = replace(plain, provenance=replace(plain.provenance, opaque=True))
+    none = replace(plain, provenance=replace(plain.provenance, tables=()))
+    assert [entry.may_read("sales.orders") for entry in (plain, hidden, none)] == [True, True, True]
+    assert [entry.may_read("customers") for entry in (plain, hidden, none)] == [False, True, True]
+    assert not hidden.reads("customers")
 
 
 def changed(**facts: Any) -> str:

@@ -496,13 +496,43 @@ class TestPostgreSQL(WriteContract):
         filled.execute("select n into three from one", con)
         assert filled.read_sql("select * from three", con)["n"].tolist() == [1, 2]
 
-    def test_a_view_over_the_table_waits_for_its_ttl(self, filled: QueryCache, con: Engine) -> None:
-        """Without a look into the catalog nobody can tell that the name is a view's."""
+    def test_a_view_over_the_table(self, filled: QueryCache, con: Engine) -> None:
         filled.execute("create view seen as select n from one", con)
-        filled.read("select * from seen", con)
+        filled.execute("create view deeper as select n from seen", con)
+        for sql in ("select * from seen", "select * from deeper"):
+            filled.read(sql, con)
+        filled.execute("delete from two", con)
+        assert filled.read("select * from deeper", con).reason is Reason.WITHIN_TTL
         filled.execute("delete from one", con)
-        assert filled.read("select * from seen", con).reason is Reason.WITHIN_TTL
-        assert filled.invalidate(table="seen") == 1
+        assert {"select * from seen", "select * from deeper"} <= stale(filled)
+        assert filled.read("select * from deeper", con).reason is Reason.INVALIDATED
+
+    def test_a_function_beside_a_table(self, filled: QueryCache, con: Engine) -> None:
+        sums = "select coalesce(sum(n), 0) from one"
+        for sql in (
+            f"create function total() returns numeric language sql as '{sums}'",
+            f"create function hidden() returns numeric language plpgsql as 'begin return ({sums}); end'",
+            "create table three (n int)",
+        ):
+            filled.execute(sql, con)
+        known, unknown = "select n, total() from two", "select n, hidden() from two"
+        for sql in (known, unknown):
+            filled.read(sql, con)
+        filled.execute("insert into three values (1)", con)
+        assert stale(filled) & {known, unknown} == {unknown}
+        filled.execute("insert into one values (3)", con)
+        assert {known, unknown} <= stale(filled)
+
+    def test_a_trigger_is_not_seen(self, filled: QueryCache, con: Engine) -> None:
+        for sql in (
+            """create function copied() returns trigger language plpgsql as
+               'begin insert into two values (new.n); return new; end'""",
+            "create trigger copies after insert on one for each row execute function copied()",
+        ):
+            filled.execute(sql, con)
+        filled.read("select * from two", con)
+        filled.execute("insert into one values (3)", con)
+        assert "select * from two" not in stale(filled)
 
 
 def with_tables(engine: Engine) -> Engine:

@@ -58,6 +58,10 @@ TOUCHED: list[tuple[str, str, tuple[str, ...]]] = [
     ("snowflake", "insert overwrite into t select 1", ("t",)),
     ("snowflake", "alter table a swap with b", ("a", "b")),
     ("snowflake", "create table a clone b", ("a",)),
+    ("postgresql", "refresh materialized view mv", ("mv",)),
+    ("postgresql", 'Refresh Materialized View concurrently s."My View" with no data;', ("My View",)),
+    ("postgresql", "create table p partition of s.sales for values in (1)", ("p", "sales")),
+    ("postgresql", "create table c (x int references k (id)) inherits (a, b)", ("c", "a", "b")),
     ("bigquery", "update `project.sales.t` set a = 1 where true", ("t",)),
     ("hive", "insert overwrite table t select 1", ("t",)),
 ]
@@ -89,7 +93,6 @@ CANNOT_BE_TOLD: list[tuple[str, str]] = [
     ("postgresql", "drop schema s cascade"),
     ("postgresql", "create or replace function f() returns int as 'select 1' language sql"),
     ("postgresql", "create policy p on t using (true)"),
-    ("postgresql", "refresh materialized view mv"),
     ("postgresql", "explain analyze delete from t"),
     ("postgresql", "delete from t; call p()"),
     ("mysql", "rename table a to b"),

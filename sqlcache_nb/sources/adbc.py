@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 
 from sqlcache_nb.errors import NotCacheable
 from sqlcache_nb.identity import SourceIdentity, file_identity
-from sqlcache_nb.schema import Schema
+from sqlcache_nb.schema import Behind, Name, Schema
 from sqlcache_nb.sources import sqlite
 from sqlcache_nb.sources.base import Source
 from sqlcache_nb.sources.files import is_open, sqlite_schema_cookie
@@ -60,6 +60,9 @@ class AdbcServerSource(Source):
 
     def _identity(self, fingerprint: Fingerprint) -> SourceIdentity:
         return SourceIdentity(self.dialect_name, "adbc", user=fingerprint.user, database=fingerprint.database)
+
+    def behind(self, names: frozenset[Name]) -> Behind | None:
+        return None if self._session is None else self._session.behind(names)
 
     def confirm(self, *, volatile: bool) -> None:
         if self._session is not None and self._fingerprint is not None:

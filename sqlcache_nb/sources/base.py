@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlcache_nb.errors import NotCacheable
 from sqlcache_nb.identity import SourceIdentity
-from sqlcache_nb.schema import Schema
+from sqlcache_nb.schema import Behind, Name, Schema
 from sqlcache_nb.sources import files
 
 if TYPE_CHECKING:
@@ -91,6 +91,17 @@ class Source:
 
     def schema(self) -> Schema | None:
         """What the names in a database file stand for, or None for a server.
+
+        Raises:
+            NotCacheable: it cannot be told.
+        """
+        return None
+
+    def behind(self, names: frozenset[Name]) -> Behind | None:
+        """What stands behind some names on a server; None where its catalog is not asked.
+
+        Args:
+            names: those of a statement, or of code.
 
         Raises:
             NotCacheable: it cannot be told.

@@ -18,7 +18,7 @@ from sqlalchemy.sql.elements import ClauseElement
 
 from sqlcache_nb.errors import NotCacheable, UnsupportedSource
 from sqlcache_nb.identity import FILE_DIALECTS, SourceIdentity, file_identity, from_connect_args
-from sqlcache_nb.schema import Schema
+from sqlcache_nb.schema import Behind, Name, Schema
 from sqlcache_nb.sources import duckdb, files, pools, servers, sqlite
 from sqlcache_nb.sources.base import Source
 from sqlcache_nb.sources.fingerprints import Fingerprint
@@ -102,6 +102,9 @@ class ConnectionSource(Source):
     def schema(self) -> Schema | None:
         return schema_of(self.con) if self.dialect_name in FILE_DIALECTS else None
 
+    def behind(self, names: frozenset[Name]) -> Behind | None:
+        return None if self._session is None else self._session.behind(names)
+
     def has_table(self, name: str) -> bool:
         return has_table(self.con, name)
 
@@ -173,6 +176,9 @@ class SessionSource(Source):
 
     def schema(self) -> Schema | None:
         return self._source.schema()
+
+    def behind(self, names: frozenset[Name]) -> Behind | None:
+        return self._source.behind(names)
 
     def has_table(self, name: str) -> bool:
         return self._source.has_table(name)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property, lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import create_engine
 from sqlalchemy.engine import URL, Connection, Engine
@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from sqlcache_nb.errors import NotCacheable
 from sqlcache_nb.identity import FILE_DIALECTS, SourceIdentity, from_connect_args, working_directory
-from sqlcache_nb.schema import Schema
+from sqlcache_nb.schema import Behind, Name, Schema
 from sqlcache_nb.sources import duckdb, files, pools, servers
 from sqlcache_nb.sources.base import Source
 from sqlcache_nb.sources.connections import (
@@ -29,7 +29,9 @@ from sqlcache_nb.sources.connections import (
     zone_of,
 )
 from sqlcache_nb.sources.fingerprints import Fingerprint
-from sqlcache_nb.sources.sessions import PROBES, CannotAsk, CannotConnect, LiveSession, can_ask
+from sqlcache_nb.sources.sessions import CATALOGS, PROBES, CannotAsk, CannotConnect, LiveSession, can_ask
+
+_Answer = TypeVar("_Answer")
 
 
 class EngineSource(Source):
@@ -139,17 +141,26 @@ class EngineSource(Source):
         return fingerprint
 
     def _look(self) -> Fingerprint:
-        """What a session says; one that was cut off in the pool gives way to another, as with pool_pre_ping."""
+        """What a session says of itself."""
+
+        def look(session: LiveSession) -> Fingerprint:
+            fingerprint = session.look()
+            if session.has_begun and pools.gives_one_to_all(self._engine):
+                session.check_alone()
+            session.check_begun()
+            return fingerprint
+
+        return self._ask(look)
+
+    def _ask(self, question: Callable[[LiveSession], _Answer]) -> _Answer:
+        """Ask a session; one that was cut off in the pool gives way to another, as with pool_pre_ping."""
         for _ in range(1 + pools.idle_connections(self._engine)):
             connection = self._borrowed()
             session = live(connection, self._session)
             try:
                 if not connection.in_transaction():
                     connection.begin()  # whose listeners may set up more
-                fingerprint = session.look()
-                if session.has_begun and pools.gives_one_to_all(self._engine):
-                    session.check_alone()
-                session.check_begun()
+                answer = question(session)
             except (NotCacheable, SQLAlchemyError) as fault:
                 is_cut_off = not servers.is_quiet(session.raw)
                 if is_cut_off:
@@ -162,7 +173,7 @@ class EngineSource(Source):
                     raise
                 raise CannotAsk(f"the session cannot be asked ({type(fault).__name__})") from fault
             self._session = session
-            return fingerprint
+            return answer
         raise CannotConnect("the database cannot be reached")
 
     def hold(self) -> None:
@@ -190,6 +201,19 @@ class EngineSource(Source):
     def schema(self) -> Schema | None:
         return schema_of(self._borrowed()) if self.dialect_name in FILE_DIALECTS else None
 
+    def behind(self, names: frozenset[Name]) -> Behind | None:
+        if self.dialect_name not in CATALOGS:
+            return None
+        self.hold()
+        try:
+            return self._ask(lambda session: session.behind(names))
+        except CannotConnect:
+            raise
+        except CannotAsk:
+            if self._vouched:
+                return None
+            raise
+
     def has_table(self, name: str) -> bool:
         return has_table(self._held or self._engine, name)
 
@@ -200,7 +224,7 @@ class EngineSource(Source):
         if self.dialect_name in FILE_DIALECTS:
             return zone_of(self._borrowed())
         self.hold()
-        if self._session is None and can_ask(self.dialect_name, self._engine.dialect.driver):
+        if self._fingerprint is None and can_ask(self.dialect_name, self._engine.dialect.driver):
             with suppress(NotCacheable):  # it is no more than a day that is not known
                 self._look()
         return None if self._session is None else self._session.zone()

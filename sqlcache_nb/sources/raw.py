@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlcache_nb.errors import NotCacheable
 from sqlcache_nb.identity import SourceIdentity
+from sqlcache_nb.schema import Behind, Name
 from sqlcache_nb.sources.base import Source
 from sqlcache_nb.sources.fingerprints import Fingerprint
 from sqlcache_nb.sources.sessions import LiveSession
@@ -54,6 +55,9 @@ class RawSource(Source):
             user=fingerprint.user,
             database=fingerprint.database,
         )
+
+    def behind(self, names: frozenset[Name]) -> Behind | None:
+        return self._session.behind(names)
 
     def confirm(self, *, volatile: bool) -> None:
         if self._fingerprint is not None:

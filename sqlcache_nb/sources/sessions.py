@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from contextlib import closing, suppress
 from dataclasses import replace
 from enum import Enum
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from sqlcache_nb.errors import NotCacheable
-from sqlcache_nb.sources import converters, mysql, postgresql
+from sqlcache_nb.schema import Behind, Name
+from sqlcache_nb.sources import catalog, converters, mysql, postgresql
 from sqlcache_nb.sources.base import Execute
 from sqlcache_nb.sources.converters import is_of
 from sqlcache_nb.sources.fingerprints import Fingerprint
+
+_Answer = TypeVar("_Answer")
 
 CLOCK_STANDS_STILL = 60.0
 """Seconds after which the time that a transaction tells is not taken for the present."""
@@ -32,6 +36,8 @@ _postgresql: Probe = postgresql
 _mysql: Probe = mysql
 PROBES: dict[str, Probe] = {"postgresql": _postgresql, "mysql": _mysql, "mariadb": _mysql}
 """By SQLAlchemy's name of the dialect."""
+CATALOGS = {"postgresql": catalog.behind}
+"""What stands behind names, by SQLAlchemy's name of the dialect."""
 DRIVERS = {"mysql": frozenset({"pymysql"}), "mariadb": frozenset({"pymysql"})}
 """Whose sessions can be asked, where those of others cannot: only PyMySQL tells what state it is in."""
 
@@ -95,6 +101,24 @@ class LiveSession:
             CannotAsk: it does not answer.
             NotCacheable: its transaction has failed, or code of somebody's own makes its values.
         """
+        replaced = converters.replaced(self.raw)
+        seen = self.ask(self._probe.fingerprint)
+        if replaced:
+            touched = seen.touched or "converters" * converters.are_set(replaced)
+            seen = replace(seen, options={**seen.options, "converters": replaced}, touched=touched)
+        self._fingerprint = seen
+        return seen
+
+    def ask(self, question: Callable[[Execute], _Answer]) -> _Answer:
+        """Put a question to the session, which is left as it was.
+
+        Args:
+            question: gets what runs a statement.
+
+        Raises:
+            CannotAsk: it does not answer.
+            NotCacheable: its transaction has failed.
+        """
         state = self._state()
         if state is State.FAILED:  # a further statement would only raise
             raise NotCacheable("the connection's transaction has failed, and nothing can be asked of it")
@@ -102,24 +126,31 @@ class LiveSession:
             raise CannotAsk("the connection is closed, busy, or of a driver whose sessions cannot be asked")
         if self._is_pymysql:
             mysql.check_converters(self.raw)
-        replaced = converters.replaced(self.raw)
         self._has_begun = state is State.IN_TRANSACTION
         try:
-            seen = self._asked_inside() if self._has_begun else self._asked_alone()
+            return self._asked_inside(question) if self._has_begun else self._asked_alone(question)
         except NotCacheable:
             raise
         except Exception as fault:  # drivers are optional, and so are the types of their errors
             raise CannotAsk(f"the session cannot be asked ({type(fault).__name__})") from fault
-        if replaced:
-            touched = seen.touched or "converters" * converters.are_set(replaced)
-            seen = replace(seen, options={**seen.options, "converters": replaced}, touched=touched)
-        self._fingerprint = seen
-        return seen
 
     @property
     def has_begun(self) -> bool:
         """Whether it was in a transaction when it was looked at."""
         return self._has_begun
+
+    def behind(self, names: frozenset[Name]) -> Behind | None:
+        """What stands behind some names; None where a server's catalog is not asked.
+
+        Args:
+            names: those of a statement, or of code.
+
+        Raises:
+            CannotAsk: it does not answer.
+        """
+        if self._dialect not in CATALOGS:
+            return None
+        return self.ask(lambda execute: CATALOGS[self._dialect](execute, names))
 
     def check_alone(self) -> None:
         """Refuse a session, in a person's hands, that sees what others do not.
@@ -185,24 +216,24 @@ class LiveSession:
         if volatile and after.age > CLOCK_STANDS_STILL:
             raise NotCacheable("the statement asks for the time, which stands still in an open transaction")
 
-    def _asked_alone(self) -> Fingerprint:
+    def _asked_alone(self, question: Callable[[Execute], _Answer]) -> _Answer:
         """Asked in a transaction that is begun for it, and rolled back."""
         try:
-            fingerprint = self._probe.fingerprint(self._execute)
+            answer = question(self._execute)
             # Autocommit. MySQL begins nothing before a table is read, and its probe tells that by itself.
             self._ends_alone = self._state() is State.IDLE and not self._is_pymysql
-            return fingerprint
+            return answer
         finally:
             if self._state() is not State.IDLE:
                 self._roll_back()
 
-    def _asked_inside(self) -> Fingerprint:
+    def _asked_inside(self, question: Callable[[Execute], _Answer]) -> _Answer:
         """Asked in the person's own transaction, which must survive a question that fails."""
         if self._is_pymysql:  # where an error ends no transaction
-            return self._probe.fingerprint(self._execute)
+            return question(self._execute)
         self._run("SAVEPOINT sqlcache_nb")
         try:
-            fingerprint = self._probe.fingerprint(self._execute)
+            answer = question(self._execute)
         except BaseException:
             with suppress(Exception):  # the first error is the one that tells
                 self._run("ROLLBACK TO SAVEPOINT sqlcache_nb")
@@ -210,7 +241,7 @@ class LiveSession:
             raise
         self._run("RELEASE SAVEPOINT sqlcache_nb")
         self._ends_alone = False
-        return fingerprint
+        return answer
 
     def _read_temporary(self) -> bool:
         try:
