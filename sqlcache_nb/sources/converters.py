@@ -63,8 +63,7 @@ def _of_psycopg(con: Any) -> dict[str, str]:
     for number, (known, table) in enumerate(zip(plain, tables, strict=True)):
         for what, kind in table.items():
             if kind is not known.get(what):
-                name = what if isinstance(what, int | str) else f"{what.__module__}.{what.__qualname__}"
-                found[f"{number} {name}"] = f"{_HSTORE} as an array" if what in arrays else _named(kind)
+                found[f"{number} {what}"] = f"{_HSTORE} as an array" if what in arrays else _named(kind)
     return found
 
 
@@ -87,8 +86,16 @@ def _plain_psycopg() -> list[dict[Any, Any]]:
     return [dict(each) for each in _tables(maps)]
 
 
-def _tables(maps: Any) -> list[dict[Any, Any]]:
-    return [*maps._loaders, *maps._dumpers.values()]  # noqa: SLF001  # told nowhere else
+def _tables(maps: Any) -> list[dict[int | str, Any]]:
+    """Converters by the number of a type of the server, or by the name of a class, which psycopg looks up late."""
+    tables = [*maps._loaders, *maps._dumpers.values()]  # noqa: SLF001  # told nowhere else
+    return [
+        {
+            what if isinstance(what, int | str) else f"{what.__module__}.{what.__qualname__}": kind
+            for what, kind in table.items()
+        }
+        for table in tables
+    ]
 
 
 def _named(kind: Any) -> str:
@@ -117,13 +124,15 @@ def _check_psycopg2(con: Any) -> None:
 
 
 def _check_pg8000(con: Any) -> None:
-    from pg8000.converters import PG_TYPES, PY_TYPES
+    from pg8000.converters import PG_TYPES, PY_TYPES, string_in
 
+    # A type that it does not know has no converter until it is met.
+    known = {oid: made for oid, made in con.pg_types.items() if oid in PG_TYPES or made is not string_in}
     # SQLAlchemy registers its own kind of str.
     own = {
         kind: made
         for kind, made in con.py_types.items()
         if not (made is PY_TYPES[str] and getattr(kind, "__module__", "").startswith("sqlalchemy."))
     }
-    if con.pg_types != PG_TYPES or own != PY_TYPES:
+    if known != PG_TYPES or own != PY_TYPES:
         raise _refuse()
