@@ -47,10 +47,12 @@ lint: $(VENV)/has-lint  ## check style, types and which module may import which
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(VENV)/has-demo $(DEMO)/flights.db  ## measure a hit, a miss, a key and the codec against pandas, SQLAlchemy and pyarrow alone
+bench: $(VENV)/has-demo $(DEMO)/flights.db  ## measure a hit, a miss, a key, the codec and a store of many entries, as ratios
 	@$(BIN)/python -m benchmarks.hit $(DEMO)/flights.db $(ARGS)
 	@$(BIN)/python -m benchmarks.keys $(ARGS)
 	@$(BIN)/python -m benchmarks.codec $(ARGS)
+	@$(BIN)/python -m benchmarks.store $(ARGS)
+	@$(BIN)/python -m benchmarks.space
 
 clean:  ## remove what was made here: environment, demo, tools' caches
 	rm -rf $(VENV) .venv-lowest $(DEMO) dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

@@ -27,15 +27,18 @@ if TYPE_CHECKING:
     from sqlcache_nb.errors import StoreWarning as StoreWarning
     from sqlcache_nb.errors import UnsupportedSource as UnsupportedSource
     from sqlcache_nb.freshness import Reason as Reason
-    from sqlcache_nb.inventory import Stats as Stats
+    from sqlcache_nb.ledger import Stats as Stats
     from sqlcache_nb.notebook import load_ipython_extension as load_ipython_extension
     from sqlcache_nb.notebook import unload_ipython_extension as unload_ipython_extension
     from sqlcache_nb.result import Outcome as Outcome
     from sqlcache_nb.result import Result as Result
     from sqlcache_nb.result import Written as Written
     from sqlcache_nb.stores import Removed as Removed
+    from sqlcache_nb.stores import Report as Report
     from sqlcache_nb.stores import Store as Store
     from sqlcache_nb.stores import Stored as Stored
+    from sqlcache_nb.stores import Tally as Tally
+    from sqlcache_nb.stores import Uses as Uses
     from sqlcache_nb.why import Difference as Difference
     from sqlcache_nb.why import Explanation as Explanation
     from sqlcache_nb.why import Nearest as Nearest
@@ -57,10 +60,10 @@ _HOMES = {
         "UnsupportedSource",
     ),
     "freshness": ("Reason",),
-    "inventory": ("Stats",),
+    "ledger": ("Stats",),
     "notebook": ("load_ipython_extension", "unload_ipython_extension"),
     "result": ("Outcome", "Result", "Written"),
-    "stores": ("Removed", "Store", "Stored"),
+    "stores": ("Removed", "Report", "Store", "Stored", "Tally", "Uses"),
     "why": ("Difference", "Explanation", "Nearest"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

@@ -25,6 +25,7 @@ class _Options(TypedDict, total=False):
     tag: str | list[str] | tuple[str, ...] | None
     source_name: str | None
     store_random: bool
+    pin: bool
     cache: QueryCache | None
 
 
@@ -98,6 +99,7 @@ def cached_read_sql(
     tag: str | list[str] | tuple[str, ...] | None = None,
     source_name: str | None = None,
     store_random: bool = False,
+    pin: bool = False,
     cache: QueryCache | None = None,
 ) -> Any:
     """`pandas.read_sql`, with the answer kept until it is stale.
@@ -123,13 +125,14 @@ def cached_read_sql(
         tag: label or labels, for `QueryCache.clear`.
         source_name: your own word for the database, in the place of its host, port and path.
         store_random: keep an answer that is left to chance (`random()`, a sample), too.
+        pin: freeze the answer: it is not evicted, and is the answer at any age, until it is unpinned or refreshed.
         cache: a cache other than the default one.
 
     Returns:
         What `pandas.read_sql` returns.
 
     Raises:
-        ConfigError: an option that cannot be understood, or refresh together with no_store.
+        ConfigError: an option that cannot be understood, or refresh or pin together with no_store.
         UnsupportedSource: a Session whose filters would be lost.
         Exception: whatever `pandas.read_sql` raises.
 
@@ -156,4 +159,5 @@ def cached_read_sql(
         tag=tag,
         source_name=source_name,
         store_random=store_random,
+        pin=pin,
     )

@@ -6,12 +6,12 @@ import inspect
 import logging
 import os
 import time
-from collections import Counter
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
+from socket import gethostname
 from typing import TYPE_CHECKING, Any, Literal
 
 from pandas.api.extensions import no_default
@@ -19,23 +19,26 @@ from pandas.api.extensions import no_default
 from sqlcache_nb import config, report
 from sqlcache_nb.chunks import Recording, read_back, started, timed
 from sqlcache_nb.errors import (
+    CannotLock,
     DamagedPayload,
     NotCacheable,
     NotCachedWarning,
-    StoreError,
     StoreWarning,
 )
 from sqlcache_nb.explain import Surroundings, explain, looked_up, nearest_to
+from sqlcache_nb.flight import Flight, Flights, Waiting
 from sqlcache_nb.freshness import Reason, Ttl, Verdict, parse_ttl
-from sqlcache_nb.inventory import Stats, opened_payload
+from sqlcache_nb.inventory import opened_payload
 from sqlcache_nb.keeping import Keeper, Miss
+from sqlcache_nb.ledger import Stats
 from sqlcache_nb.parts import Asked
 from sqlcache_nb.question import Answer, Question, examine, question_of, write_of
 from sqlcache_nb.request import CacheOptions, PandasCall, taking_what, told_apart
 from sqlcache_nb.result import Outcome, Result, Written
 from sqlcache_nb.shield import not_cached
 from sqlcache_nb.sources import Source, source_of
-from sqlcache_nb.stores import Store, Stored
+from sqlcache_nb.space import Space
+from sqlcache_nb.stores import Note, Store, Stored
 from sqlcache_nb.why import Explanation, Nearest
 
 if TYPE_CHECKING:
@@ -65,8 +68,11 @@ class QueryCache(Keeper):
         ttl: how long a result is fresh by default: seconds, a timedelta, "1h", "7d", "forever"
             (default: the configured one, else one day). Results from a SQLite or DuckDB file do not
             need it: they are fresh exactly until the file changes.
-        size_limit: bytes of payloads to keep at most, or "2GiB" (default: the configured one, else
-            10 GiB). The oldest results go first.
+        size_limit: bytes of payloads to keep at most, or "2GiB" (default: the configured one, else the lesser
+            of 10 GiB and a tenth of the disk's free space). What took least time for its size and has not
+            been used for long goes first.
+        clear_unused: results that nobody has used for so long go, too: "90d", seconds, "never" (default: the
+            configured one, else 90 days).
         store_params: whether values of parameters are kept readable (default: the configured one, else
             True), or as digests: enough to say that one differs, and for who may read the directory, to
             try out few possible values. The SQL and the answers are readable there either way.
@@ -93,20 +99,24 @@ class QueryCache(Keeper):
         *,
         ttl: Ttl | None = None,
         size_limit: str | int | None = None,
+        clear_unused: Ttl | None = None,
         store_params: bool | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         settings = config.load()
         super().__init__(
             settings.directory if store is None else store,
-            settings.size_limit if size_limit is None else config.parse_size(size_limit),
+            Space(
+                settings.size_limit if size_limit is None else config.parse_size(size_limit),
+                settings.clear_unused if clear_unused is None else config.parse_unused(clear_unused),
+                clock,
+            ),
             clock,
         )
+        self._flights = Flights(lambda key: self._store().lease(key), clock, self._cannot_lock)
         self._announcement = report.announcement(settings) if store is None else None
         self._default_ttl = settings.ttl if ttl is None else parse_ttl(ttl)
         self._store_params = settings.store_params if store_params is None else store_params
-        self._counts: Counter[Outcome] = Counter()
-        self._saved = 0.0
 
     # --- reading ------------------------------------------------------------------------------------
 
@@ -131,6 +141,7 @@ class QueryCache(Keeper):
         tag: str | list[str] | tuple[str, ...] | None = None,
         source_name: str | None = None,
         store_random: bool = False,
+        pin: bool = False,
     ) -> Result:
         """The answer: from the cache where that is sure to be right, else from the database.
 
@@ -145,7 +156,7 @@ class QueryCache(Keeper):
         call = PandasCall(
             sql, index_col, coerce_float, params, parse_dates, columns, chunksize, dtype_backend, dtype
         )
-        options = CacheOptions(ttl, refresh, no_store, validate, name, tag, source_name, store_random)
+        options = CacheOptions(ttl, refresh, no_store, validate, name, tag, source_name, store_random, pin)
         return self.ask(call, con, options)
 
     @taking_what(read)
@@ -184,18 +195,36 @@ class QueryCache(Keeper):
         options: CacheOptions,
         *,
         before: Callable[[Result], None] | None = None,
+        waiting: Callable[[str], None] | None = None,
     ) -> Result:
         """What `read` does, for those who have put the arguments together.
 
         If it is to be fetched and stored, `before` gets what is known of the answer, before the database is asked.
+        While somebody else asks the same, `waiting` gets a line each second; without it, the log gets one.
         """
+        with Flight(self._flights, self._telling(waiting), is_refresh=options.refresh) as flight:
+            result = self._answer(call, con, options, flight, before)
+            if result.entry is not None:
+                flight.landed()
+        if flight.waited is None:
+            return result
+        whom = None if flight.awaited is None else report.whom(flight.awaited, os.getpid(), gethostname())
+        return replace(result, waited=flight.waited, waited_for=whom)
+
+    def _answer(
+        self,
+        call: PandasCall,
+        con: Any,
+        options: CacheOptions,
+        flight: Flight,
+        before: Callable[[Result], None] | None,
+    ) -> Result:
+        """The answer: a hit, or fetched, and stored if that may be."""
         with ExitStack() as borrowed:
             vouched = options.source_name is not None
             source = borrowed.enter_context(closing(source_of(con, call.sql, vouched=vouched)))
             source.prepare()
-            found = (
-                None if options.no_store else self._shielded(lambda: self._hit_or_miss(call, source, options))
-            )
+            found = self._found(flight, call, source, options)
             if isinstance(found, _Hit):
                 return self._counted(self._hit(found, call, con))
             if before is not None and isinstance(found, Miss):
@@ -225,6 +254,23 @@ class QueryCache(Keeper):
             return self._refused(found.question.label, answer, stored)
         return self._counted(replace(fetched, entry=stored.entry, path=stored.path, elapsed=answer.elapsed))
 
+    def _found(
+        self, flight: Flight, call: PandasCall, source: Source, options: CacheOptions
+    ) -> _Hit | Miss | NotCacheable | None:
+        """What is known before anything is fetched; on a miss others wait for this one, or this one for another."""
+        if options.no_store:
+            return None
+        found = self._shielded(lambda: self._hit_or_miss(call, source, options))
+        if not isinstance(found, Miss) or call.chunksize is not None or source.in_transaction():
+            return found
+        self._shielded(lambda: flight.board(found.question.key.digest, source.close))
+        if flight.waited is None:  # somebody may have stored it just now
+            look_up = partial(self._look_up, found.question, options)
+            again = self._shielded(look_up) if flight.is_ours and not options.refresh else None
+            return again if isinstance(again, _Hit) else found
+        options = replace(options, refresh=options.refresh and not flight.is_newer)
+        return self._shielded(lambda: self._hit_or_miss(call, source, options))
+
     def _hit_or_miss(self, call: PandasCall, source: Source, options: CacheOptions) -> _Hit | Miss:
         """What is known before anything is fetched.
 
@@ -239,6 +285,21 @@ class QueryCache(Keeper):
         asked = question.asked(store_params=self._store_params)
         near = self._nearest(asked) if found.reason is Reason.FIRST_TIME else None
         return Miss(question, asked, found, near, facts, source.written())
+
+    def _telling(self, waiting: Callable[[str], None] | None) -> Waiting:
+        """Says for whom a read waits: in the log once."""
+        said: list[str] = []
+
+        def tell(note: Note, waited: float) -> None:
+            asking = max((self._clock() - note.since).total_seconds(), waited)
+            line = report.waiting(report.whom(note, os.getpid(), gethostname()), asking)
+            if waiting is not None:
+                waiting(line)
+            elif not said:
+                said.append(line)
+                logger.info(line)
+
+        return tell
 
     def _nearest(self, asked: Asked) -> Nearest | None:
         near = self._shielded(lambda: nearest_to(asked, self._store()))
@@ -257,14 +318,7 @@ class QueryCache(Keeper):
             return Verdict(False, Reason.DAMAGED)
         if payload is None:
             return _NEVER_SEEN
-        entry = stored.entry.labelled(options.name, options.tags)
-        if entry != stored.entry:
-            try:
-                store.update(entry)
-            except StoreError as fault:  # no reason to ask the database
-                self._warn(StoreWarning, str(fault))
-                entry = stored.entry
-        return _Hit(question, verdict.reason, replace(stored, entry=entry), payload)
+        return _Hit(question, verdict.reason, self._labelled(stored, options), payload)
 
     def _hit(self, hit: _Hit, call: PandasCall, con: Any) -> Result:
         """The result of a hit: decoded when it is looked at, and fetched again if that should fail."""
@@ -297,7 +351,7 @@ class QueryCache(Keeper):
 
     def _asked_again(self, hit: _Hit, call: PandasCall, con: Any) -> Any:
         """What pandas gives, since what is stored cannot be decoded."""
-        self._forget(hit.question.key)
+        self._shielded(lambda: self._delete([hit.stored], pinned=True, dry_run=False))
         with closing(source_of(con, call.sql)) as source:
             source.prepare()
             return call.run(source.con)
@@ -325,6 +379,9 @@ class QueryCache(Keeper):
                 whole = replace(answer, elapsed=elapsed)
                 self._is_done(miss, lambda: self._keep_chunks(miss, whole, recording, call, source, options))
 
+    def _cannot_lock(self, fault: CannotLock) -> None:
+        self._warn(StoreWarning, f"{fault}; who asks the same at once is not waited for")
+
     def _refused(self, label: str, answer: Answer, refusal: NotCacheable) -> Result:
         self._warn(NotCachedWarning, not_cached(refusal))
         return self._bypass(label, answer, Reason.REFUSED, str(refusal))
@@ -335,10 +392,9 @@ class QueryCache(Keeper):
         )
 
     def _counted(self, result: Result) -> Result:
-        with self._lock:
-            self._counts[result.outcome] += 1
-            if result.outcome is Outcome.HIT and result.entry is not None:
-                self._saved += result.entry.provenance.elapsed
+        self._ledger.count(result.outcome, result.entry)
+        if result.outcome is Outcome.HIT and result.entry is not None:
+            with self._lock:
                 self._used.add(result.entry.key)
         return result
 
@@ -362,22 +418,26 @@ class QueryCache(Keeper):
     # --- beside reading -------------------------------------------------------------------------------
 
     def stats(self) -> Stats:
-        """What the cache holds, and what this process had of it.
+        """What the cache holds, what this process had of it, and what all kernels had, day by day.
 
         Raises:
             StoreError: the directory cannot be used.
         """
-        kept = self.entry_list()
+        kept, own = self.entry_list(), self._ledger.own
         return Stats(
             entries=len(kept),
             bytes=sum(entry.bytes for entry in kept),
             elapsed=sum(entry.provenance.elapsed for entry in kept),
             sources=len({entry.provenance.source for entry in kept}),
-            hits=self._counts[Outcome.HIT],
-            misses=self._counts[Outcome.MISS],
-            refreshed=self._counts[Outcome.REFRESHED],
-            bypassed=self._counts[Outcome.BYPASSED],
-            saved=self._saved,
+            pinned=sum(entry.pinned for entry in kept),
+            size_limit=self.size_limit,
+            hits=own.hits,
+            misses=own.misses,
+            refreshed=own.refreshed,
+            bypassed=own.bypassed,
+            saved=own.saved,
+            saved_bytes=own.saved_bytes,
+            days=self._ledger.days(self._store()),
         )
 
     def execute(self, sql: Any, con: Any, params: Any = None) -> Written:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import tomllib
@@ -11,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from sqlcache_nb.errors import ConfigError, SqlcacheWarning, warn
-from sqlcache_nb.freshness import DEFAULT_TTL, parse_ttl
-from sqlcache_nb.retention import DEFAULT_SIZE_LIMIT
+from sqlcache_nb.freshness import DEFAULT_TTL, Ttl, parse_ttl
+from sqlcache_nb.retention import DEFAULT_UNUSED
 
 ENVIRONMENT_VARIABLE = "SQLCACHE_NB_DIR"
 _TABLE = "tool.sqlcache_nb"
-_SETTINGS = ("dir", "ttl", "size_limit", "store_params")
+_SETTINGS = ("dir", "ttl", "size_limit", "clear_unused", "store_params")
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", re.ASCII)
 
 
@@ -27,16 +28,18 @@ class Config:
     Args:
         directory: where results are kept.
         ttl: seconds for which a result is fresh by default.
-        size_limit: bytes of payloads that are kept at most.
+        size_limit: bytes of payloads that are kept at most; None where nobody says.
         pyproject: the pyproject.toml that chose the directory, or None.
         store_params: whether the values of parameters are kept readable, and not as digests alone.
+        clear_unused: seconds after which what nobody has used is deleted; `math.inf` for never.
     """
 
     directory: Path
     ttl: float = DEFAULT_TTL
-    size_limit: int = DEFAULT_SIZE_LIMIT
+    size_limit: int | None = None
     pyproject: Path | None = None
     store_params: bool = True
+    clear_unused: float = DEFAULT_UNUSED
 
 
 def load(environ: Mapping[str, str] | None = None, start: Path | None = None) -> Config:
@@ -48,7 +51,7 @@ def load(environ: Mapping[str, str] | None = None, start: Path | None = None) ->
             (default: the working directory).
 
     Raises:
-        ConfigError: a value in pyproject.toml that cannot be understood.
+        ConfigError: a value in pyproject.toml or in the environment that cannot be understood.
 
     Example:
         >>> load({"SQLCACHE_NB_DIR": "~/answers"}).directory.name
@@ -61,9 +64,14 @@ def load(environ: Mapping[str, str] | None = None, start: Path | None = None) ->
         raise ConfigError(f"[{_TABLE}] in {pyproject}: unknown {names}; it knows {', '.join(_SETTINGS)}")
     try:
         ttl = parse_ttl(table.get("ttl", DEFAULT_TTL))
-        size_limit = parse_size(table.get("size_limit", DEFAULT_SIZE_LIMIT))
+        size_limit = parse_size(table["size_limit"]) if "size_limit" in table else None
+        clear_unused = parse_unused(table.get("clear_unused", DEFAULT_UNUSED))
     except ConfigError as fault:
         raise ConfigError(f"[{_TABLE}] in {pyproject}: {fault}") from None
+    if text := environ.get("SQLCACHE_NB_SIZE_LIMIT"):
+        size_limit = parse_size(text)
+    if text := environ.get("SQLCACHE_NB_CLEAR_UNUSED"):
+        clear_unused = parse_unused(text)
     store_params = table.get("store_params", True)
     if not isinstance(store_params, bool):
         raise ConfigError(f"[{_TABLE}] in {pyproject}: store_params is true or false, not {store_params!r}")
@@ -78,7 +86,7 @@ def load(environ: Mapping[str, str] | None = None, start: Path | None = None) ->
         chosen_here = pyproject
     else:
         directory = _user_cache_directory()
-    return Config(directory, ttl, size_limit, chosen_here, store_params)
+    return Config(directory, ttl, size_limit, chosen_here, store_params, clear_unused)
 
 
 def _expanded(path: str, where: str) -> Path:
@@ -109,6 +117,28 @@ def parse_size(value: str | int) -> int:
         if size < 2**63:
             return int(size)
     raise ConfigError(f'size_limit={value!r} is not a size: give bytes, "500MB" or "2GiB"')
+
+
+def parse_unused(value: Ttl) -> float:
+    """Seconds after which what nobody has used is deleted.
+
+    Args:
+        value: as a ttl: "90d", seconds, a timedelta; or "never", as is 0.
+
+    Raises:
+        ConfigError: anything else.
+
+    Example:
+        >>> parse_unused("90d"), parse_unused("never"), parse_unused(0)
+        (7776000.0, inf, inf)
+    """
+    if isinstance(value, str) and value.strip().lower() == "never":
+        return math.inf
+    try:
+        return parse_ttl(value) or math.inf
+    except ConfigError:
+        pass
+    raise ConfigError(f'clear_unused={value!r} is not a time: give "90d", "12w", seconds, or "never"')
 
 
 def _user_cache_directory() -> Path:

@@ -5,17 +5,23 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
+from operator import itemgetter
 from typing import Any
 
+from sqlcache_nb import strictly
 from sqlcache_nb.parts import Item
 
 _OWN = "parameters."
 
 FORMAT = 2
 """Version of the JSON that an entry is kept as; an entry of another version is a miss."""
+
+
+class AnotherVersion(ValueError):
+    """What another version of this library wrote: neither ours to read nor damaged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +94,7 @@ class Entry:
         invalidated_at: when it was declared stale, with a zone; None as long as nobody has.
         name: a person's own word for the result.
         tags: a person's labels to list and clear by; `labels` are those and the tables.
+        pinned: whether it is frozen: neither evicted nor stale until it is unpinned or fetched again.
     """
 
     provenance: Provenance
@@ -105,6 +112,7 @@ class Entry:
     invalidated_at: datetime | None = None
     name: str | None = None
     tags: tuple[str, ...] = ()
+    pinned: bool = False
 
     @property
     def key(self) -> str:
@@ -114,7 +122,7 @@ class Entry:
     @property
     def labels(self) -> tuple[str, ...]:
         """The tags, and `table:orders` for each table that the statement reads."""
-        return tuple(dict.fromkeys((*self.tags, *(_TABLE + table for table in self.provenance.tables))))
+        return labels_of(self.tags, self.provenance.tables)
 
     def has_label(self, label: str) -> bool:
         """Whether it is one of `labels`; a table's as `reads` compares them."""
@@ -137,7 +145,8 @@ class Entry:
     def replacing(self, before: Entry, now: datetime) -> Entry:
         """This entry with what stays of an older one: name, tags, and the ttl if none was given.
 
-        What was invalidated while this was fetched stays so: this may be as old.
+        What was invalidated while this was fetched stays so: this may be as old. A pin held the older answer,
+        and does not pass on to this one.
 
         Args:
             before: the older entry.
@@ -182,41 +191,52 @@ class Entry:
         """The entry that `to_json` wrote.
 
         Raises:
-            ValueError: the text is not an entry of this version.
+            AnotherVersion: the text is an entry of another version.
+            ValueError: it is none.
         """
         try:
-            plain = json.loads(text)
-            if plain.pop("format") != FORMAT:
-                raise ValueError("an entry of another format version")
+            plain = strictly.loads(text)
+            if type(version := plain.pop("format")) is not int:
+                raise ValueError("not an entry: its format is no number")  # damaged text
+            if version != FORMAT:
+                raise AnotherVersion(f"an entry of format {version}")
+            plain.pop("seal", None)  # a store's own word
             facts = plain.pop("provenance")
             facts["fetched_at"] = datetime.fromisoformat(facts["fetched_at"]).astimezone(UTC)
-            facts["tables"] = tuple(facts["tables"])
+            facts["tables"] = _texts(facts["tables"])
+            facts.setdefault("opaque", False)  # an entry from before views were seen through
+            facts["items"] = _items(facts["items"])
             if (moment := plain.get("invalidated_at")) is not None:
                 plain["invalidated_at"] = datetime.fromisoformat(moment).astimezone(UTC)
-            plain["places"] = tuple(plain["places"])
-            facts["items"] = {name: _item(values) for name, values in facts["items"].items()}
+            plain["places"] = _texts(plain["places"])
             plain["ttl"] = math.inf if plain["ttl"] == "forever" else plain["ttl"]
-            plain["tags"] = tuple(plain["tags"])
+            plain["tags"] = _texts(plain["tags"])
+            plain.setdefault("pinned", False)  # an entry from before there were pins
             entry = cls(provenance=Provenance(**facts), **plain)
-        except (AttributeError, KeyError, OverflowError, TypeError, RecursionError) as fault:
+            _texts([*facts["parts"].values(), *facts["versions"].values()])
+            for values, (pick, types) in ((facts, _TYPES[Provenance]), (plain, _TYPES[Entry])):
+                if not all(map(isinstance, found := pick(values), types)):
+                    raise ValueError(f"not an entry: {found!r}")
+        except (AttributeError, KeyError, OverflowError, TypeError) as fault:
             raise ValueError(f"not an entry: {fault}") from fault
-        for record in (entry.provenance, entry):
-            for name, expected in _TYPES[type(record)].items():
-                if not isinstance(value := getattr(record, name), expected):
-                    raise ValueError(f"not an entry: {name} is {value!r}")  # noqa: TRY004  # damaged text
-        texts = (*entry.tags, *entry.provenance.tables, *entry.places)
-        if not all(isinstance(text, str) for text in texts):
-            raise ValueError("not an entry: a tag, table or place is no text")
-        if not all(isinstance(text, str) for item in entry.provenance.items.values() for text in item):
-            raise ValueError("not an entry: an item holds what is no text")
         return entry
+
+
+def labels_of(tags: Iterable[str], tables: Iterable[str]) -> tuple[str, ...]:
+    """What an entry can be listed and cleared by.
+
+    Args:
+        tags: a person's.
+        tables: those that the statement reads.
+    """
+    return tuple(dict.fromkeys((*tags, *(_TABLE + table for table in tables))))
 
 
 _TABLE = "table:"
 _QUOTES = '"`[]'
 _NAME = re.compile(r"""\"[^"]*"|`[^`]*`|\[[^]]*\]|[^.\s"`[]+""")
 _NUMBER = (int, float)
-_TYPES: dict[type, dict[str, Any]] = {
+_BY_NAME: dict[type, dict[str, Any]] = {
     Provenance: dict.fromkeys(("key", "kind", "sql", "source", "dialect"), str)
     | dict.fromkeys(("parts", "items", "versions"), dict)
     | {"elapsed": _NUMBER, "rows": int, "columns": int, "chunks": (int, type(None)), "opaque": bool},
@@ -233,14 +253,31 @@ _TYPES: dict[type, dict[str, Any]] = {
         "directory": (str, type(None)),
         "invalidated_at": (datetime, type(None)),
         "name": (str, type(None)),
+        "pinned": bool,
     },
 }
 
 
-def _item(values: object) -> Item:
-    if not isinstance(values, list):
-        raise TypeError(f"an item is {values!r}")
-    return Item(*values)
+# To be gone through at each hit, and for each entry of a list.
+_TYPES = {each: (itemgetter(*types), tuple(types.values())) for each, types in _BY_NAME.items()}
+
+
+def _texts(values: object) -> tuple[str, ...]:
+    """A list of texts: a mere text is a row of texts, too, and is none of ours."""
+    if type(values) is not list or not set(map(type, values)) <= _STR:
+        raise TypeError(f"{values!r} is no list of texts")
+    return tuple(values)
+
+
+def _items(items: dict[str, Any]) -> dict[str, Item]:
+    """The values in a key's parts, each three texts."""
+    if not set(map(type, items.values())) <= {list}:
+        raise TypeError("an item is no list of texts")
+    _texts([text for texts in items.values() for text in texts])
+    return {name: Item(*texts) for name, texts in items.items()}
+
+
+_STR = {str}
 
 
 def _plain(facts: Provenance | Entry) -> dict[str, Any]:

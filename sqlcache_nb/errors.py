@@ -8,6 +8,7 @@
      ├── NotCacheable           why a question is run without the cache; never reaches the caller of a query
      ├── UnsupportedSource      a connection that would give a wrong answer, or that cannot do what is asked
      ├── StoreError             the cache directory cannot be used; never reaches the caller of a query
+     │    ├── CannotLock        the directory cannot be locked; each process then asks for itself
      │    └── DamagedPayload    a stored file that is missing or not what was written; it is deleted
      ├── CodecError             a payload that cannot be read back; never reaches the caller of a query
      └── NotebookError          what the magic raises: one or two lines, no traceback
@@ -48,6 +49,10 @@ class UnsupportedSource(SqlcacheError, TypeError):
 
 class StoreError(SqlcacheError):
     """The cache directory cannot be used; never reaches the caller of a query."""
+
+
+class CannotLock(StoreError):
+    """The directory cannot be locked; each process then asks for itself."""
 
 
 class DamagedPayload(StoreError):

@@ -40,6 +40,7 @@ class Reason(StrEnum):
     FILE_CHANGED = "file changed"
     ANOTHER_DAY = "another day there"
     WITHIN_TTL = "within ttl"
+    PINNED = "pinned"
     EXPIRED = "expired"
     FROM_FUTURE = "from the future"
     INVALIDATED = "invalidated"
@@ -91,13 +92,16 @@ class Freshness:
         A token that differs proves that the database changed. An equal one proves the opposite only
         where it covers everything that the statement reads (`entry.exact`); elsewhere the age decides.
         An answer that depends on the date is good for that day alone, as it is where the database is. What
-        was invalidated is stale, whatever they say.
+        was invalidated is stale, whatever they say. A pinned entry is fresh all the same: it was frozen for that,
+        and what was found out about it meanwhile counts again once it is unpinned.
 
         Args:
             entry: the stored facts.
             now: the time, with a zone.
             token: the database's validator token as it is now, or None where there is none.
         """
+        if entry.pinned:
+            return Verdict(True, Reason.PINNED)
         if entry.invalidated_at is not None:
             return Verdict(False, Reason.INVALIDATED, entry.invalidated_at)
         age = (now - entry.provenance.fetched_at).total_seconds()

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -16,39 +15,14 @@ from sqlcache_nb.chunks import read_back, started
 from sqlcache_nb.entry import Entry
 from sqlcache_nb.errors import CodecError, DamagedPayload, EntryNotFound
 from sqlcache_nb.freshness import Reason, Ttl, parse_ttl
+from sqlcache_nb.ledger import Ledger
 from sqlcache_nb.result import Outcome, Result
-from sqlcache_nb.stores import Removed, Store, Stored
+from sqlcache_nb.selection import Selection, only_one
+from sqlcache_nb.stores import Listed, Removed, Report, Store, Stored
 from sqlcache_nb.writes import touched_tables
 
 if TYPE_CHECKING:
     from sqlcache_nb.codec import Payload
-
-
-@dataclass(frozen=True, slots=True)
-class Stats:
-    """What a cache holds, and what this process had of it.
-
-    Args:
-        entries: number of stored results.
-        bytes: size of their payloads.
-        elapsed: seconds that the databases took for them.
-        sources: number of databases that they came from.
-        hits: reads of this process that came from the cache.
-        misses: reads of this process that were fetched and stored.
-        refreshed: reads of this process that were fetched anew because that was asked for.
-        bypassed: reads of this process that the cache had no part in.
-        saved: seconds that the databases had taken for what this process had as hits.
-    """
-
-    entries: int
-    bytes: int
-    elapsed: float
-    sources: int
-    hits: int
-    misses: int
-    refreshed: int
-    bypassed: int
-    saved: float
 
 
 class Inventory:
@@ -65,6 +39,7 @@ class Inventory:
         self._lock = threading.RLock()
         self._used: set[str] = set()  # keys of what this process had as hits, or stored
         self._opened: Store | None = None
+        self._ledger = Ledger(lambda: self._opened, clock)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self.directory)!r})"
@@ -91,6 +66,7 @@ class Inventory:
             raise EntryNotFound(f"{key_or_name!r}: {fault}; ask its question again") from fault
         if payload is None:
             raise EntryNotFound(f"{key_or_name!r} was replaced or deleted just now, or is of another version")
+        self._ledger.use(stored.entry)
         chunks = started(read_back(payload)) if payload.chunked else None
         return Result(
             Outcome.HIT,
@@ -127,23 +103,12 @@ class Inventory:
         Raises:
             StoreError: the directory cannot be used.
         """
-        rows = [
-            {
-                "key": entry.key,
-                "name": entry.name,
-                "tags": ", ".join(entry.labels),
-                "source": entry.provenance.source,
-                "sql": entry.provenance.sql,
-                "rows": entry.provenance.rows,
-                "columns": entry.provenance.columns,
-                "bytes": entry.bytes,
-                "fetched_at": pd.Timestamp(entry.provenance.fetched_at),
-                "ttl": entry.ttl,
-                "elapsed": entry.provenance.elapsed,
-            }
-            for entry in self.entry_list()
-        ]
-        return pd.DataFrame(rows, columns=_ENTRY_COLUMNS)
+        store = self._store()
+        last_used, rows = self._ledger.last_used(store), store.listed()
+        columns = {name: [row[place] for row in rows] for place, name in enumerate(Listed._fields)}
+        columns["tags"] = [", ".join(row.tags) for row in rows]
+        columns["used_at"] = [last_used(row.key, row.fetched_at) for row in rows]
+        return pd.DataFrame(columns, columns=_ENTRY_COLUMNS)
 
     def clear(
         self,
@@ -154,6 +119,9 @@ class Inventory:
         table: str | None = None,
         source: str | None = None,
         older_than: Ttl | None = None,
+        unused_for: Ttl | None = None,
+        unpinned_only: bool = False,
+        dry_run: bool = False,
     ) -> Removed:
         """Delete the entries that fit every filter given; without a filter, everything.
 
@@ -164,23 +132,21 @@ class Inventory:
             table: a table that the statement names; case, quotes and schema do not matter.
             source: a database's label.
             older_than: an age, worded as a ttl is.
+            unused_for: a time since the last use, or the fetch, worded as a ttl is.
+            unpinned_only: leave what is pinned; without it, that goes, too.
+            dry_run: delete nothing, and say what would go.
 
         Raises:
             ConfigError: an age that cannot be understood.
             EntryNotFound: no entry of that key.
             StoreError: the directory cannot be used.
         """
-        if (key, name, tag, table, source, older_than) == (None,) * 6:
-            return self._store().clear()
-        age = None if older_than is None else timedelta(seconds=parse_ttl(older_than))
-        now = self._clock()
-        return self._store().delete(
-            [
-                entry.key
-                for entry in self._fitting(key, name, tag, table, source)
-                if age is None or now - entry.provenance.fetched_at > age
-            ]
-        )
+        age, idle = (None if each is None else parse_ttl(each) for each in (older_than, unused_for))
+        selection = Selection(key, name, tag, table, source, age, idle, unpinned_only)
+        store = self._store()
+        if selection == Selection():
+            return store.held() if dry_run else store.clear()
+        return self._delete(self._chosen(selection), pinned=not unpinned_only, dry_run=dry_run)
 
     def invalidate(
         self,
@@ -212,8 +178,9 @@ class Inventory:
             EntryNotFound: no entry of that key.
             StoreError: the directory cannot be used.
         """
-        keys = [entry.key for entry in self._fitting(key, name, tag, table, source)]
-        return self._invalidate(keys if not used else [key for key in keys if key in self._used])
+        rows = self._chosen(Selection(key, name, tag, table, source))
+        keys = [row.entry.key for row in rows if not used or row.entry.key in self._used]
+        return self._invalidate(keys)
 
     def _invalidate_written(self, sql: str, dialect: str, places: Collection[str]) -> int:
         """Declare stale what a write may have changed: entries of the same place that may read a touched table.
@@ -238,35 +205,121 @@ class Inventory:
     def _invalidate(self, keys: list[str]) -> int:
         return self._store().invalidate(keys, self._clock())
 
-    def _fitting(
-        self, key: str | None, name: str | None, tag: str | None, table: str | None, source: str | None
-    ) -> list[Entry]:
-        """The entries that fit every filter given."""
-        key = None if key is None else self._find_key(key).entry.key
-        return [
-            entry
-            for entry in self.entry_list()
-            if key in (None, entry.key)
-            and name in (None, entry.name)
-            and (tag is None or entry.has_label(tag))
-            and (table is None or entry.reads(table))
-            and source in (None, entry.provenance.source)
-        ]
+    def _chosen(self, selection: Selection) -> list[Stored]:
+        """The rows that fit every filter given.
 
-    def delete(self, key: str) -> Removed:
-        """Delete one entry.
+        Raises:
+            EntryNotFound: no entry of that key, or several.
+        """
+        rows, now = self._store().entries(), self._clock()
+        if selection.key is not None:
+            key = only_one([row.entry.key for row in rows], selection.key)
+            rows = [row for row in rows if row.entry.key == key]
+        last = None if selection.unused_for is None else self._ledger.last_used(self._store())
+
+        def age(entry: Entry) -> float:
+            return (now - entry.provenance.fetched_at).total_seconds()
+
+        def idle(entry: Entry) -> float:
+            return (
+                age(entry)
+                if last is None
+                else (now - last(entry.key, entry.provenance.fetched_at)).total_seconds()
+            )
+
+        return [row for row in rows if selection.fits(row.entry, age, idle)]
+
+    def delete(self, key_or_name: str, *, dry_run: bool = False) -> Removed:
+        """Delete one entry, pinned or not.
 
         Args:
-            key: a key or a unique prefix of one.
+            key_or_name: a key, a unique prefix of one, or a name (the newest of that name).
+            dry_run: delete nothing, and say what would go.
 
         Raises:
             EntryNotFound: there is none, or there are several.
             StoreError: the directory cannot be used.
         """
-        return self._store().delete([self._find_key(key).entry.key])
+        return self._delete([self._find(key_or_name)], pinned=True, dry_run=dry_run)
+
+    def _delete(self, rows: list[Stored], *, pinned: bool, dry_run: bool) -> Removed:
+        if dry_run:
+            return Removed(len(rows), sum(row.entry.bytes for row in rows))
+        return self._store().delete(rows, pinned=pinned)
+
+    def pin(self, key_or_name: str) -> Entry:
+        """Freeze an entry: it is not evicted, and is a hit at any age, whatever its ttl or a token says.
+
+        It stays so until it is unpinned, or fetched again because `refresh` was given. What is found out about
+        it meanwhile, that a write has touched its table, is kept, and counts once it is unpinned.
+
+        Args:
+            key_or_name: a key, a unique prefix of one, or a name (the newest of that name).
+
+        Returns:
+            The entry as it is then.
+
+        Raises:
+            EntryNotFound: there is none, or there are several.
+            StoreError: the directory cannot be used.
+
+        Example:
+            >>> import sqlite3, tempfile
+            >>> from sqlcache_nb import QueryCache
+            >>> folder = tempfile.TemporaryDirectory()
+            >>> con = sqlite3.connect(folder.name + "/numbers.db")
+            >>> with QueryCache(folder.name + "/cache") as cache:
+            ...     key = cache.read("select 1 as n", con).entry.key
+            ...     cache.pin(key).pinned, cache.unpin(key).pinned
+            (True, False)
+            >>> con.close(); folder.cleanup()
+        """
+        return self._pin(key_or_name, pinned=True)
+
+    def unpin(self, key_or_name: str) -> Entry:
+        """Let an entry age again; arguments and errors as for `pin`."""
+        return self._pin(key_or_name, pinned=False)
+
+    def _pin(self, key_or_name: str, *, pinned: bool) -> Entry:
+        stored = self._store().pin(self._find(key_or_name).entry.key, pinned=pinned)
+        if stored is None:
+            raise EntryNotFound(f"{key_or_name!r} was deleted just now")
+        return stored.entry
+
+    def last_used(self, entry: Entry) -> datetime:
+        """When an entry was last fetched, had as a hit or loaded, by any kernel, to the minute.
+
+        Args:
+            entry: the stored facts.
+
+        Raises:
+            StoreError: the directory cannot be used.
+        """
+        return self._ledger.last_used(self._store())(entry.key, entry.provenance.fetched_at)
+
+    def check(self, *, repair: bool = False) -> Report:
+        """Read everything that is stored, and say what is inconsistent: damaged, missing, left over.
+
+        A read finds what is damaged by itself; this finds it before, and what no read comes across.
+
+        Args:
+            repair: delete what is inconsistent: entries, and files that no entry names for an hour or more. What is
+                another version's, or somebody else's, is left alone.
+
+        Raises:
+            StoreError: the directory cannot be used.
+
+        Example:
+            >>> import tempfile
+            >>> with tempfile.TemporaryDirectory() as folder, Inventory(folder, datetime.now) as cache:
+            ...     print(cache.check())
+            0 entries are sound; nothing is wrong
+        """
+        return self._store().check(repair=repair)
 
     def close(self) -> None:
         """Release the directory; the next use opens it again. A `Store` that was given is its owner's."""
+        self._ledger.flush()
         with self._lock:
             if self._opened is not None and self._opened is not self._place:
                 self._opened.close()
@@ -286,23 +339,14 @@ class Inventory:
 
     def _find(self, key_or_name: str) -> Stored:
         rows = self._store().entries()
-        named = (stored for stored in rows if stored.entry.name == key_or_name)
-        return next(named, None) or _only_one(rows, key_or_name, "key or name")
-
-    def _find_key(self, prefix: str) -> Stored:
-        return _only_one(self._store().entries(), prefix, "key")
-
-
-def _only_one(rows: list[Stored], prefix: str, noun: str) -> Stored:
-    """The one row whose key begins so."""
-    fitting = [stored for stored in rows if prefix and stored.entry.key.startswith(prefix)]
-    if len(fitting) == 1:
-        return fitting[0]
-    told = f"{len(fitting)} entries have keys that begin with" if fitting else f"no entry has the {noun}"
-    raise EntryNotFound(f"{told} {prefix!r}: list what is stored")
+        named = next((row for row in rows if row.entry.name == key_or_name), None)
+        if named is not None:
+            return named
+        key = only_one([row.entry.key for row in rows], key_or_name, "key or name")
+        return next(row for row in rows if row.entry.key == key)
 
 
-_ENTRY_COLUMNS = "key name tags source sql rows columns bytes fetched_at ttl elapsed".split()
+_ENTRY_COLUMNS = "key name tags source sql rows columns bytes fetched_at used_at ttl elapsed pinned".split()
 
 
 def opened_payload(store: Store, stored: Stored) -> Payload | None:

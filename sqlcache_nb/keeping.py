@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from sqlcache_nb import guard, report, retention
+from sqlcache_nb import guard, notes
 from sqlcache_nb.chunks import Recording
-from sqlcache_nb.entry import Entry, Provenance
-from sqlcache_nb.errors import NotCacheable, NotCachedWarning
+from sqlcache_nb.entry import Provenance
+from sqlcache_nb.errors import NotCacheable, NotCachedWarning, StoreError, StoreWarning
 from sqlcache_nb.freshness import Verdict
 from sqlcache_nb.key import Key
 from sqlcache_nb.parts import Asked
@@ -20,11 +21,14 @@ from sqlcache_nb.request import CacheOptions, PandasCall
 from sqlcache_nb.result import Outcome, Result
 from sqlcache_nb.shield import Shielded, not_cached
 from sqlcache_nb.sources import Source
+from sqlcache_nb.space import Space
 from sqlcache_nb.stores import Store, Stored
 from sqlcache_nb.why import Nearest
 
 if TYPE_CHECKING:
     from pandas import DataFrame
+
+logger = logging.getLogger("sqlcache_nb")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,15 +73,28 @@ class Keeper(Shielded):
 
     Args:
         place: a directory, opened at first use, or a `Store`.
-        size_limit: bytes of payloads to keep at most.
+        space: how much they may take.
         clock: gives the time, with a zone.
     """
 
     def __init__(
-        self, place: Store | str | os.PathLike[str], size_limit: int, clock: Callable[[], datetime]
+        self, place: Store | str | os.PathLike[str], space: Space, clock: Callable[[], datetime]
     ) -> None:
         super().__init__(place, clock)
-        self._size_limit = size_limit
+        self._space = space
+
+    @property
+    def size_limit(self) -> int:
+        """Bytes of payloads that are kept at most; where nobody says, it is taken when the directory is opened."""
+        return self._space.limit
+
+    def _store(self) -> Store:
+        with self._lock:
+            is_new = self._opened is None
+            store = super()._store()
+            if is_new:
+                self._space.opened(store)
+            return store
 
     def _keep(self, miss: Miss, answer: Answer, options: CacheOptions) -> Stored:
         """Store an answer.
@@ -92,7 +109,7 @@ class Keeper(Shielded):
             raise answer.doubt
         provenance = provenance_of(miss.question, miss.asked, miss.facts, answer, answer.frame.shape)
         payload = encode(answer.frame, provenance.to_json())
-        self._check_size(payload.size)
+        self._space.check(payload.size)
         return self._write(miss, provenance, memoryview(payload), options)
 
     def _keep_chunks(
@@ -107,7 +124,8 @@ class Keeper(Shielded):
         """Store the chunks of an answer.
 
         Raises:
-            NotCacheable: the connection has been used in between, and they may be of two minds.
+            NotCacheable: the connection has been used in between, and they may be of two minds; or they are too
+                large.
             StoreError: the directory cannot be used.
         """
         again = question_of(call, source, options.source_name)
@@ -117,7 +135,9 @@ class Keeper(Shielded):
         provenance = provenance_of(
             miss.question, miss.asked, miss.facts, answer, recording.shape, recording.chunks
         )
-        self._write(miss, provenance, recording.finish(provenance.to_json()), options)
+        payload = recording.finish(provenance.to_json())
+        self._space.check(payload.seek(0, os.SEEK_END))
+        self._write(miss, provenance, payload, options)
 
     def _write(
         self, miss: Miss, provenance: Provenance, payload: memoryview | BinaryIO, options: CacheOptions
@@ -125,17 +145,40 @@ class Keeper(Shielded):
         """Write an entry and its payload, and make room for them."""
         store = self._store()
         before = store.lookup(miss.question.key.digest)
-        entry = replace(entry_of(miss.question, miss.facts, provenance), ttl=options.seconds)
+        entry = replace(
+            entry_of(miss.question, miss.facts, provenance), ttl=options.seconds, pinned=options.pin
+        )
         if before is not None:
+            if (
+                before.entry.pinned and not options.refresh
+            ):  # by another kernel just now, or of another directory
+                raise NotCacheable("what is stored of this question is pinned")
             entry = entry.replacing(before.entry, self._clock())
         entry = entry.labelled(options.name, options.tags)
         stored = store.write(entry, payload)
+        if options.pin and not stored.entry.pinned:  # another kernel's, fetched meanwhile
+            stored = store.pin(entry.key, pinned=True) or stored
         self._used.add(entry.key)
-        self._shielded(lambda: self._make_room(stored.entry))
+        self._shielded(lambda: self._space.make(store, self._ledger, entry.key))
+        if before is not None and before.entry.pinned and not stored.entry.pinned:
+            logger.info(notes.unpinned(before.entry, refreshed=True))
+        return stored
+
+    def _labelled(self, stored: Stored, options: CacheOptions) -> Stored:
+        """A row under the name, with the tags and the pin that a hit brings."""
+        entry, store = stored.entry.labelled(options.name, options.tags), self._store()
+        try:
+            if entry != stored.entry:
+                store.update(entry)
+                stored = replace(stored, entry=entry)
+            if options.pin and not entry.pinned:
+                stored = store.pin(entry.key, pinned=True) or stored
+        except StoreError as fault:  # no reason to ask the database
+            self._warn(StoreWarning, str(fault))
         return stored
 
     def _record(self, recording: Recording, chunk: DataFrame) -> None:
-        self._check_size(recording.add(chunk))
+        self._space.check(recording.add(chunk))
 
     def _is_done(self, miss: Miss, step: Callable[[], object]) -> bool:
         """Whether a step of storing chunks succeeds; if not, it is said, and what is stored is forgotten."""
@@ -146,17 +189,13 @@ class Keeper(Shielded):
             return False
         return True
 
-    def _check_size(self, size: int) -> None:
-        if size > self._size_limit:
-            raise NotCacheable(f"the result is larger than size_limit, {report.size(self._size_limit)}")
-
-    def _make_room(self, newest: Entry) -> None:
-        """Evict the oldest other entries where the store is over its size."""
-        store = self._store()
-        if store.size() > self._size_limit:
-            others = [stored.entry for stored in store.entries() if stored.entry.key != newest.key]
-            store.delete([entry.key for entry in retention.to_evict(others, self._size_limit - newest.bytes)])
-
     def _forget(self, key: Key) -> None:
-        """Delete what is stored of a question: it is older than what was just seen, and must not come back."""
-        self._shielded(lambda: self._store().delete([key.digest]))
+        """Delete what is stored of a question: it is older than what was just seen, and must not come back.
+
+        A pinned answer stays: each of its lines says that it is pinned, and how old it is.
+        """
+        self._shielded(lambda: self._delete(self._unpinned(key), pinned=False, dry_run=False))
+
+    def _unpinned(self, key: Key) -> list[Stored]:
+        stored = self._store().lookup(key.digest)
+        return [] if stored is None or stored.entry.pinned else [stored]

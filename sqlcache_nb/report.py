@@ -8,9 +8,9 @@ from __future__ import annotations
 import math
 from contextlib import suppress
 from datetime import datetime, timedelta
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from sqlcache_nb import quantities
 from sqlcache_nb.freshness import VOLATILE_TTL, Reason, day_in
 from sqlcache_nb.result import Outcome
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sqlcache_nb.config import Config
     from sqlcache_nb.entry import Entry
     from sqlcache_nb.result import Result
+    from sqlcache_nb.stores import Note
     from sqlcache_nb.why import Nearest
 
 KEY_LENGTH = 8
@@ -26,10 +27,9 @@ KEY_LENGTH = 8
 NOTHING_STORED = "nothing is stored"
 """What is said of an empty cache."""
 
+_AS_STORED = frozenset({Reason.LOADED, Reason.PINNED})
 _BETWEEN = " · "
 _ASKS = ": it asks for the time or a catalog"
-_DAY = 86_400
-_UNITS = ((_DAY, "day"), (3_600, "h"), (60, "min"), (1, "s"))
 
 
 def line(result: Result, *, now: datetime) -> str:
@@ -46,9 +46,9 @@ def line(result: Result, *, now: datetime) -> str:
     entry = result.entry
     parts = [*_opening(result, entry, now), result.source]
     if result.shape is not None:
-        parts.append(shape(*result.shape))
+        parts.append(quantities.shape(*result.shape))
     if (elapsed := _elapsed(result, entry)) is not None:
-        parts.append(f"took {duration(elapsed)}")
+        parts.append(f"took {quantities.duration(elapsed)}")
     if entry is not None:
         parts.append(_short_key(entry))
     return one_line(_BETWEEN.join(filter(None, parts)))
@@ -57,18 +57,47 @@ def line(result: Result, *, now: datetime) -> str:
 def _opening(result: Result, entry: Entry | None, now: datetime) -> list[str]:
     """The outcome, and why it is what it is."""
     match result.outcome:
+        case Outcome.HIT if entry is not None and result.waited is not None:
+            return ["hit", _fetched_meanwhile(result, entry, now), _waited(result), _bounds(entry, "still ")]
         case Outcome.HIT if entry is not None:
             return [
                 "hit",
                 _fetched(entry, now),
                 _why_fresh(result.reason, entry, now),
-                "" if result.reason is Reason.LOADED else _bounds(entry, "still "),
+                "" if result.reason in _AS_STORED else _bounds(entry, "still "),
+                _pinned(entry) if result.reason is not Reason.PINNED else "",
             ]
         case Outcome.MISS:
-            return [_missed(result, entry, now), _bounds(entry), result.detail]
+            return [
+                _missed(result, entry, now),
+                _waited(result, "for"),
+                _bounds(entry),
+                _pinned(entry),
+                result.detail,
+            ]
         case Outcome.BYPASSED:
-            return [f"not cached: {result.detail}" if result.detail else "not cached"]
-    return [result.outcome.value, _bounds(entry), result.detail]
+            return [f"not cached: {result.detail}" if result.detail else "not cached", _waited(result, "for")]
+    return [result.outcome.value, _waited(result, "for"), _bounds(entry), _pinned(entry), result.detail]
+
+
+def _pinned(entry: Entry | None) -> str:
+    return "pinned" if entry is not None and entry.pinned else ""
+
+
+def _waited(result: Result, link: str = "") -> str:
+    """How long the answer was waited for, and after the link whose; "" where it was not."""
+    if result.waited is None:
+        return ""
+    whose = f" {link} {result.waited_for}" if link and result.waited_for else ""
+    return f"waited {quantities.duration(result.waited)}{whose}"
+
+
+def _fetched_meanwhile(result: Result, entry: Entry, now: datetime) -> str:
+    """When an answer came that was waited for: its own time is that of its question."""
+    since = (now - entry.provenance.fetched_at).total_seconds() - entry.provenance.elapsed
+    return f"fetched {quantities.ago(max(since, 0))}" + (
+        f" by {result.waited_for}" if result.waited_for else ""
+    )
 
 
 def _bounds(entry: Entry | None, still: str = "") -> str:
@@ -77,7 +106,7 @@ def _bounds(entry: Entry | None, still: str = "") -> str:
         return ""
     told = [f"{still}{entry.day} in {entry.zone}"] if entry.day is not None else []
     if _is_for_an_hour(entry, entry.ttl):
-        told.append(f"for {duration(VOLATILE_TTL)} at most{_ASKS}")
+        told.append(f"for {quantities.duration(VOLATILE_TTL)} at most{_ASKS}")
     return ", ".join([*told, "left to chance"] if entry.random else told)
 
 
@@ -107,6 +136,33 @@ def awaited(result: Result, *, now: datetime) -> str:
     return one_line(_BETWEEN.join([told, result.source]))
 
 
+def whom(note: Note, pid: int, host: str) -> str:
+    """Who asks the database, for somebody who waits for it.
+
+    Args:
+        note: what is noted beside its lease.
+        pid: the process of who waits.
+        host: the machine of who waits.
+    """
+    if note.host != host:
+        return one_line(f"{note.process} on {note.host}")
+    return "another thread" if note.pid == pid else one_line(note.process)
+
+
+def waiting(whom: str, seconds: float) -> str:
+    """What is said of a read for which another one asks the database.
+
+    Args:
+        whom: who asks.
+        seconds: how long that has been going on.
+
+    Example:
+        >>> waiting("kernel 4711", 14.2)
+        'waiting for kernel 4711, 14 s'
+    """
+    return one_line(f"waiting for {whom}, {quantities.age(max(seconds, 1))}")
+
+
 def why_hit(reason: Reason, entry: Entry, now: datetime) -> str:
     """Why an answer may be served.
 
@@ -115,7 +171,8 @@ def why_hit(reason: Reason, entry: Entry, now: datetime) -> str:
         entry: the stored facts.
         now: the time, with a zone.
     """
-    told = ["hit", _fetched(entry, now), _why_fresh(reason, entry, now), _bounds(entry, "still ")]
+    bounds = "" if reason in _AS_STORED else _bounds(entry, "still ")
+    told = ["hit", _fetched(entry, now), _why_fresh(reason, entry, now), bounds]
     return _BETWEEN.join(filter(None, [*told, _short_key(entry)]))
 
 
@@ -142,7 +199,7 @@ def why_miss(near: Nearest | None, now: datetime) -> str:
 
 def _fetched(entry: Entry, now: datetime) -> str:
     fetched = entry.provenance.fetched_at
-    return f"fetched {moment(fetched)} ({ago((now - fetched).total_seconds())})"
+    return f"fetched {quantities.moment(fetched)} ({quantities.ago((now - fetched).total_seconds())})"
 
 
 def _short_key(entry: Entry) -> str:
@@ -161,6 +218,8 @@ def _why_fresh(reason: Reason, entry: Entry, now: datetime) -> str:
             return f"within its ttl{_of(ttl)}" if ttl is None or seconds < ttl else "within the ttl given"
         case Reason.LOADED:
             return "loaded as it was stored"
+        case Reason.PINNED if entry.invalidated_at is not None:
+            return f"pinned; invalidated {quantities.ago((now - entry.invalidated_at).total_seconds())}"
     return reason.value
 
 
@@ -181,7 +240,7 @@ def _why_missed(
         case Reason.FIRST_TIME if near is not None:
             return str(near)
         case Reason.INVALIDATED if since is not None:
-            return f"invalidated {ago((now - since).total_seconds())}"
+            return f"invalidated {quantities.ago((now - since).total_seconds())}"
         case Reason.EXPIRED:
             return f"older than its ttl{_of(_ttl(entry) if entry else None)}"
         case Reason.DAMAGED:
@@ -201,156 +260,12 @@ def _ttl(entry: Entry) -> float | None:
 
 
 def _of(ttl: float | None) -> str:
-    return "" if ttl is None else f" of {duration(ttl)}"
-
-
-def moment(when: datetime) -> str:
-    """A time in the local zone, to the minute.
-
-    Args:
-        when: the time, with a zone.
-    """
-    return f"{when.astimezone():%Y-%m-%d %H:%M}"
-
-
-def age(seconds: float) -> str:
-    """An age in its largest unit, rounded down.
-
-    Args:
-        seconds: now - fetched_at.
-
-    Example:
-        >>> age(7_300), age(90_000 * 2)
-        ('2 h', '2 days')
-    """
-    for size_of_unit, unit in _UNITS:
-        if seconds >= size_of_unit:
-            return _quantity(int(seconds // size_of_unit), unit)
-    return "0 s"
-
-
-def ago(seconds: float) -> str:
-    """How long ago something was.
-
-    Args:
-        seconds: now - then; less than nothing where a clock was set back.
-
-    Example:
-        >>> ago(2.5), ago(7_300)
-        ('just now', '2 h ago')
-    """
-    if seconds < 0:
-        return "in the future"
-    return "just now" if seconds < 10 else f"{age(seconds)} ago"
-
-
-def duration(seconds: float) -> str:
-    """How long something took or holds.
-
-    Args:
-        seconds: its length; `math.inf` for one without end.
-
-    Example:
-        >>> duration(0.0123), duration(18.44), duration(5_400), duration(86_400)
-        ('12 ms', '18.4 s', '1 h 30 min', '1 day')
-    """
-    if seconds == math.inf:
-        return "forever"
-    if seconds == 0:
-        return "0 s"
-    milliseconds = round(seconds * 1_000)
-    if milliseconds < 1_000:
-        return "under 1 ms" if milliseconds < 1 else f"{milliseconds} ms"
-    tenths = round(seconds, 1)
-    if tenths < 60:
-        return f"{tenths:.1f}".removesuffix(".0") + " s"
-    return _two_units(round(seconds))
-
-
-def _two_units(seconds: int) -> str:
-    """The largest unit and the next, rounded to the latter: 3 days 4 h."""
-    (large, name), (small, next_name) = next(pair for pair in pairwise(_UNITS) if seconds >= pair[0][0])
-    whole, rest = divmod(round(seconds / small) * small, large)
-    if rest:
-        return f"{_quantity(whole, name)} {_quantity(rest // small, next_name)}"
-    return "1 day" if (whole, name) == (24, "h") else _quantity(whole, name)
-
-
-def _quantity(number: int, unit: str) -> str:
-    return count(number, unit) if unit == "day" else f"{number:,} {unit}"
-
-
-def size(number: float) -> str:
-    """A number of bytes.
-
-    Args:
-        number: bytes.
-
-    Example:
-        >>> size(0), size(1_250), size(84_200_000)
-        ('0 bytes', '1.2 kB', '84.2 MB')
-    """
-    if number < 1_000:
-        return count(round(number), "byte")
-    for unit in ("kB", "MB", "GB"):
-        number /= 1_000
-        if round(number, 1) < 1_000:
-            return f"{number:.1f} {unit}"
-    return f"{number / 1_000:,.1f} TB"
-
-
-def count(number: int, noun: str) -> str:
-    """A number of things.
-
-    Args:
-        number: how many.
-        noun: what one of them is called.
-
-    Example:
-        >>> count(1, "entry"), count(1_234, "entry"), count(0, "row")
-        ('1 entry', '1,234 entries', '0 rows')
-    """
-    if number == 1:
-        return f"1 {noun}"
-    return f"{number:,} {_plural(noun)}"
-
-
-def _plural(noun: str) -> str:
-    if noun.endswith("s"):
-        return f"{noun}es"
-    return f"{noun[:-1]}ies" if noun.endswith("y") and noun[-2] not in "aeiou" else f"{noun}s"
-
-
-def shape(rows: int, columns: int) -> str:
-    """Rows and columns of a frame.
-
-    Example:
-        >>> shape(336_776, 19)
-        '336,776 x 19'
-    """
-    return f"{rows:,} x {columns:,}"
+    return "" if ttl is None else f" of {quantities.duration(ttl)}"
 
 
 def one_line(text: str) -> str:
     """A text with its line breaks and other runs of white space as single spaces."""
     return " ".join(text.split())
-
-
-def removed(entries: int, number_of_bytes: int, *, all_of_them: bool = False) -> str:
-    """What a `clear` did.
-
-    Args:
-        entries: stored results that are gone.
-        number_of_bytes: size of their payloads.
-        all_of_them: whether all were to go, and not those that match something.
-
-    Example:
-        >>> removed(3, 84_200_000), removed(0, 0)
-        ('removed 3 entries (84.2 MB)', 'removed nothing: no entry matches')
-    """
-    if not entries:
-        return NOTHING_STORED if all_of_them else "removed nothing: no entry matches"
-    return f"removed {count(entries, 'entry')} ({size(number_of_bytes)})"
 
 
 def stored(entries: int, number_of_bytes: int, elapsed: float, sources: int) -> str:
@@ -368,8 +283,12 @@ def stored(entries: int, number_of_bytes: int, elapsed: float, sources: int) -> 
     """
     if not entries:
         return "no entries"
-    held = [count(entries, "entry"), size(number_of_bytes), f"{duration(elapsed)} of queries"]
-    return ", ".join([*held, f"from {count(sources, 'database')}"])
+    held = [
+        quantities.count(entries, "entry"),
+        quantities.size(number_of_bytes),
+        f"{quantities.duration(elapsed)} of queries",
+    ]
+    return ", ".join([*held, f"from {quantities.count(sources, 'database')}"])
 
 
 def nothing_cleared(entries: int, number_of_bytes: int, elapsed: float, sources: int) -> str:
@@ -392,10 +311,28 @@ def outcomes(hits: int, misses: int, refreshed: int, bypassed: int) -> str:
         >>> outcomes(1, 2, 0, 0)
         '1 hit, 2 misses'
     """
-    counted = [count(hits, "hit"), count(misses, "miss")]
+    counted = [quantities.count(hits, "hit"), quantities.count(misses, "miss")]
     counted += [f"{refreshed:,} refreshed"] if refreshed else []
     counted += [f"{bypassed:,} not cached"] if bypassed else []
     return ", ".join(counted)
+
+
+def saved(seconds: float, number_of_bytes: int) -> str:
+    """What hits saved, to follow what `outcomes` says.
+
+    Args:
+        seconds: that the databases had taken for them.
+        number_of_bytes: size of their payloads.
+
+    Example:
+        >>> saved(90, 1_250), saved(0.0, 0)
+        ('; saved 1 min 30 s, 1.2 kB', '')
+    """
+    return (
+        f"; saved {quantities.duration(seconds)}, {quantities.size(number_of_bytes)}"
+        if number_of_bytes
+        else ""
+    )
 
 
 def fresh_while(entry: Entry, *, default_ttl: float, now: datetime) -> str:
@@ -406,9 +343,14 @@ def fresh_while(entry: Entry, *, default_ttl: float, now: datetime) -> str:
         default_ttl: seconds for entries that were stored without a ttl.
         now: the time, with a zone.
     """
+    if entry.pinned:
+        frozen = "forever, until it is unpinned or refreshed"
+        if entry.invalidated_at is None:
+            return frozen
+        return f"{frozen}; it was invalidated {quantities.moment(entry.invalidated_at)}, which counts then"
     if entry.invalidated_at is not None:
         since = (now - entry.invalidated_at).total_seconds()
-        return f"no longer; it was invalidated {moment(entry.invalidated_at)} ({ago(since)})"
+        return f"no longer; it was invalidated {quantities.moment(entry.invalidated_at)} ({quantities.ago(since)})"
     told = f"on {entry.day} in {entry.zone}, " if entry.day is not None else ""
     if entry.exact:
         if entry.day not in (None, day_in(entry.zone, now)):
@@ -418,12 +360,12 @@ def fresh_while(entry: Entry, *, default_ttl: float, now: datetime) -> str:
     volatile = _is_for_an_hour(entry, ttl)
     if volatile:
         ttl = VOLATILE_TTL
-    told += "forever" if ttl == math.inf else f"for {duration(ttl)}"
+    told += "forever" if ttl == math.inf else f"for {quantities.duration(ttl)}"
     if volatile:
         told += " at most"
     with suppress(OverflowError):  # forever, or beyond the calendar
         end = entry.provenance.fetched_at + timedelta(seconds=ttl)
-        told += f", until {moment(end)}"
+        told += f", until {quantities.moment(end)}"
         if end <= now or entry.day not in (None, day_in(entry.zone, now)):
             told = f"no longer; it was {told}"
     if entry.token is not None:
@@ -454,8 +396,8 @@ def written(rows: int, source: str, invalidated: int = 0) -> str:
         >>> written(3, "flights.db", 2), written(-1, "flights.db")
         ('written: 3 rows · 2 entries invalidated · flights.db', 'written · flights.db')
     """
-    changed = "written" if rows < 0 else f"written: {count(rows, 'row')}"
-    stale = f"{count(invalidated, 'entry')} invalidated" if invalidated else ""
+    changed = "written" if rows < 0 else f"written: {quantities.count(rows, 'row')}"
+    stale = f"{quantities.count(invalidated, 'entry')} invalidated" if invalidated else ""
     return _BETWEEN.join(filter(None, [changed, stale, source]))
 
 
@@ -469,4 +411,4 @@ def invalidated(entries: int) -> str:
         >>> invalidated(1), invalidated(0)
         ('invalidated 1 entry', 'nothing to invalidate')
     """
-    return f"invalidated {count(entries, 'entry')}" if entries else "nothing to invalidate"
+    return f"invalidated {quantities.count(entries, 'entry')}" if entries else "nothing to invalidate"

@@ -114,9 +114,10 @@ class CacheOptions:
         tag: label or labels to list and clear by.
         source_name: the person's own word for the database.
         store_random: keep an answer that is left to chance (`random()`, a sample), and serve it.
+        pin: freeze the answer: it is not evicted, and is a hit at any age, until it is unpinned or refreshed.
 
     Raises:
-        ConfigError: a ttl or validate that cannot be understood, or refresh together with no_store;
+        ConfigError: a ttl or validate that cannot be understood, or refresh or pin together with no_store;
             it is a ValueError.
 
     Example:
@@ -132,10 +133,13 @@ class CacheOptions:
     tag: str | Iterable[str] | None = None
     source_name: str | None = None
     store_random: bool = False
+    pin: bool = False
 
     def __post_init__(self) -> None:
         if self.refresh and self.no_store:
             raise ConfigError("refresh stores what it fetches: it cannot be had with no_store")
+        if self.pin and self.no_store:
+            raise ConfigError("pin keeps the answer: it cannot be had with no_store")
         if self.validate not in ("auto", False):
             raise ConfigError(f'validate={self.validate!r} is not known: give "auto" or False')
         if isinstance(self.tag, Iterable) and not isinstance(self.tag, str):

@@ -48,6 +48,8 @@ class Result:
         invalidated_at: when what was stored was declared stale, where that is the reason.
         nearest: for a first question, the stored one that is most like it, and how they differ; None where
             none has the same SQL, and for every other outcome.
+        waited: seconds for which this read waited for another one that asked the same; None where it did not.
+        waited_for: who that was ("kernel 4711"), None where it is not known.
 
     Example:
         >>> from sqlcache_nb import default_cache
@@ -65,6 +67,8 @@ class Result:
     elapsed: float | None = None
     invalidated_at: datetime | None = None
     nearest: Nearest | None = None
+    waited: float | None = None
+    waited_for: str | None = None
 
     def __repr__(self) -> str:
         return f"<Result {self.outcome}: {self.detail or self.reason}, {self.source}>"

@@ -1,34 +1,114 @@
-"""What to evict when the store is over its size: a pure choice."""
+"""What to evict when the store is over its size, and what nobody has used for long: pure choices."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+import heapq
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from sqlcache_nb.entry import Entry
 
-DEFAULT_SIZE_LIMIT = 10 * 2**30
-"""Bytes of payloads that a store keeps at most when nobody says otherwise: 10 GiB."""
+LARGEST_DEFAULT = 10 * 2**30
+"""Bytes of payloads that a store keeps at most when nobody says otherwise, whatever the disk: 10 GiB."""
+
+DEFAULT_UNUSED = 90 * 86_400.0
+"""Seconds for which an entry may lie unused when nobody says otherwise: 90 days."""
+
+SLACK = 0.1
+"""The part of the limit that is free after an eviction, so that not every later write must look at all entries."""
+
+_SHARE = 0.1  # of what is free on the disk
+_RECENT = 60.0  # seconds: use is recorded to the minute
+_LONGEST = 1e9  # seconds: a damaged number is not to outweigh everything
 
 
-def to_evict(entries: Iterable[Entry], size_limit: int) -> list[Entry]:
-    """The entries to delete, oldest fetch first, so that the rest fits.
+def default_size_limit(free: int, held: int) -> int:
+    """Bytes of payloads that a store keeps at most when nobody says otherwise.
 
     Args:
-        entries: those that may go.
-        size_limit: bytes of their payloads that may stay.
+        free: bytes that are free on its disk.
+        held: bytes of the payloads that it has, so that the limit does not sink as they grow.
 
     Example:
-        >>> to_evict([], 0)
+        >>> default_size_limit(free=5_000_000_000, held=1_000_000_000)
+        600000000
+    """
+    return min(LARGEST_DEFAULT, int((max(0, free) + max(0, held)) * _SHARE))
+
+
+def value(entry: Entry, idle: float) -> float:
+    """What it is worth to keep a byte of an entry: what it cost to compute x how recently it was used / its size.
+
+    Args:
+        entry: the stored facts.
+        idle: seconds since it was last fetched or used.
+    """
+    cost = min(max(0.0, entry.provenance.elapsed), _LONGEST)  # NaN counts as 0
+    return cost / (max(0.0, idle) + _RECENT) / max(1, entry.bytes)
+
+
+class Doomed(NamedTuple):
+    """An entry that is to go, as little of it as need be.
+
+    Args:
+        key: its key.
+        generation: what tells it from another answer of the same key.
+        elapsed: seconds that its fetch took.
+    """
+
+    key: str
+    generation: str
+    elapsed: float
+
+
+class Ranking:
+    """Entries by what they are worth, without the entries: of 100,000 it holds a few megabytes.
+
+    It is a heap, and not a sorted list: sorting holds up every other thread until the last one has its place.
+
+    Args:
+        newest: key of the entry that room is made for.
+
+    Example:
+        >>> list(Ranking().least(100))
         []
     """
-    by_age = sorted(entries, key=lambda entry: entry.provenance.fetched_at)
-    excess = sum(entry.bytes for entry in by_age) - size_limit
-    chosen: list[Entry] = []
-    for entry in by_age:
-        if excess <= 0:
-            break
-        chosen.append(entry)
-        excess -= entry.bytes
-    return chosen
+
+    def __init__(self, newest: str | None = None) -> None:
+        self._newest = newest
+        self._heap: list[tuple[float, float, int, Doomed]] = []
+
+    def add(self, entry: Entry, idle: float, generation: str = "") -> None:
+        """Take an entry in, if it may go at all: not one that is pinned, and not the newest.
+
+        Args:
+            entry: the stored facts.
+            idle: seconds since it was last fetched or used.
+            generation: what tells it from another answer of the same key.
+        """
+        if not entry.pinned and entry.key != self._newest:
+            doomed = Doomed(entry.key, generation, entry.provenance.elapsed)
+            heapq.heappush(self._heap, (value(entry, idle), -idle, -entry.bytes, doomed))
+
+    def least(self, excess: int) -> Iterator[Doomed]:
+        """Those that go, the one of least value first, until they free enough, or none is left that may go.
+
+        Args:
+            excess: bytes to free.
+        """
+        while excess > 0 and self._heap:
+            *_, size, doomed = heapq.heappop(self._heap)
+            yield doomed
+            excess += size
+
+
+def is_unused(entry: Entry, idle: float, longest: float) -> bool:
+    """Whether nobody has used an entry for so long that it goes; never a pinned one.
+
+    Args:
+        entry: the stored facts.
+        idle: seconds since it was last fetched or used.
+        longest: seconds for which it may lie unused; `math.inf` for ever.
+    """
+    return not entry.pinned and idle >= longest

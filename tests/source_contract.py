@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import Any
 
 import pandas as pd
@@ -81,6 +81,8 @@ class ServerContract(Contract):
         if "setting" in metafunc.fixturenames:
             metafunc.parametrize(("setting", "query"), cls.sessions)
 
+    is_always_in_transaction = False
+
     def run(self, con: Any, sql: str) -> None:
         raise NotImplementedError
 
@@ -122,6 +124,20 @@ class PostgresqlContract(ServerContract):
 
     sessions = POSTGRESQL_SESSIONS
     has_written = "has written"
+
+    def test_an_open_transaction_is_known(self, con: Any, begin: str) -> None:
+        def is_open() -> bool:
+            with closing(source_of(con, QUERY)) as source:
+                source.prepare()
+                source.identify()
+                return source.in_transaction()
+
+        self.run(con, "rollback")
+        assert is_open() is self.is_always_in_transaction
+        self.run(con, "rollback")
+        self.run(con, begin)
+        assert is_open()
+        self.run(con, "rollback")
 
     def test_a_transaction_that_failed_is_not_touched(self, cache: QueryCache, con: Any, begin: str) -> None:
         self.run(con, begin)

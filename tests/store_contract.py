@@ -13,7 +13,8 @@ import pytest
 
 from sqlcache_nb.entry import Entry, Provenance
 from sqlcache_nb.errors import DamagedPayload
-from sqlcache_nb.stores import Removed, Store
+from sqlcache_nb.stores import Phase, Removed, Store, Tally
+from tests.faults import rows_of
 
 START = datetime(2026, 11, 20, 9, 14, tzinfo=UTC)
 
@@ -37,6 +38,18 @@ def entry_of(key: str, *, minute: int = 0, **facts: object) -> Entry:
         versions={},
     )
     return Entry(provenance, **facts)  # type: ignore[arg-type]  # whatever a test wants to say
+
+
+def proven(key: str, word: str) -> bytes:
+    """A payload that proves itself: whose it is, and which one, as often as fills it."""
+    return (f"{key} {word}\n" * (1 + len(word) * 97)).encode()
+
+
+def word_of(key: str, payload: bytes) -> str:
+    """The word of a payload of `proven`, which must be whole."""
+    word = payload.split(b"\n", 1)[0].split(b" ", 1)[1].decode()
+    assert payload == proven(key, word)
+    return word
 
 
 def spooled(store: Store, *blocks: bytes) -> BinaryIO:
@@ -132,6 +145,7 @@ class StoreContract:
         assert (stored.entry.bytes, store.read(stored)) == (16, bytes(range(16)))
 
     def test_a_spool_is_new_and_empty_and_no_entry_and_leaves_nothing(self, store: Store) -> None:
+        store.clear()  # it may leave a note of its own
         before = set(store.directory.rglob("*"))
         with spooled(store, b"one") as one, spooled(store, b"two", bytes(2**20)) as two:
             assert (store.entries(), store.size(), store.clear()) == ([], 0, Removed(0, 0))
@@ -159,7 +173,7 @@ class StoreContract:
                 case "replace":
                     store.write(entry_of("a" * 64, minute=1), memoryview(b"new"))
                 case "delete":
-                    store.delete(["a" * 64])
+                    store.delete(rows_of(store, "a" * 64))
                 case "clear":
                     store.clear()
                 case "close":
@@ -228,6 +242,16 @@ class StoreContract:
             store.write(entry_of(key * 64, minute=minute), memoryview(b"x"))
         assert [stored.entry.key[0] for stored in store.entries()] == ["c", "b", "a"]
 
+    def test_each_row_comes_once_while_others_write(self, store: Store) -> None:
+        written = [store.write(entry_of(key * 64), memoryview(b"x")) for key in "abc"]
+        rows = store.each()
+        found = [next(rows)]
+        store.write(entry_of("d" * 64), memoryview(b"x"))
+        store.delete(found[:1])
+        found += list(rows)
+        assert {row.entry.key for row in written} <= {row.entry.key for row in found}
+        assert len({row.entry.key for row in found}) == len(found)
+
     def test_statements_like_one_are_found_whatever_their_case_and_white_space(self, store: Store) -> None:
         for minute, (key, sql) in enumerate(
             [("a", "select 1"), ("b", "SELECT\n  1 "), ("c", "select 2"), ("d", "select 1")]
@@ -238,7 +262,7 @@ class StoreContract:
         assert store.alike(" select 1")[0] == store.lookup("d" * 64)
         assert store.alike("select 3") == []
         store.update(entry_of("a" * 64).labelled("mine", ()))
-        store.delete(["b" * 64])
+        store.delete(rows_of(store, "b" * 64))
         store.write(entry_of("d" * 64, minute=9), memoryview(b"new"))
         assert [stored.entry.key[0] for stored in store.alike("select 1")] == ["d", "a"]
 
@@ -260,7 +284,7 @@ class StoreContract:
         assert [stored.entry.key[0] for stored in store.latest(source)] == ["d", "a"]
         assert store.latest(source)[0] == store.lookup("d" * 64)
         assert store.latest("another") == []
-        store.delete(["d" * 64])
+        store.delete(rows_of(store, "d" * 64))
         assert [stored.entry.key[0] for stored in store.latest(source)] == ["a"]
 
     def test_of_many_of_one_source_some_of_the_latest_are_found(self, store: Store) -> None:
@@ -274,7 +298,7 @@ class StoreContract:
     def test_delete_counts_what_it_removed(self, store: Store) -> None:
         for key in "abc":
             store.write(entry_of(key * 64), memoryview(b"four"))
-        assert store.delete(["a" * 64, "c" * 64, "d" * 64]) == Removed(2, 8)
+        assert store.delete(rows_of(store, "a" * 64, "c" * 64, "d" * 64)) == Removed(2, 8)
         assert [stored.entry.key[0] for stored in store.entries()] == ["b"]
         assert store.size() == 4
 
@@ -285,7 +309,90 @@ class StoreContract:
         assert (store.entries(), store.size()) == ([], 0)
         assert store.clear() == Removed(0, 0)
 
+    def test_one_at_a_time_has_a_lease(self, store: Store) -> None:
+        first, second = store.lease("a" * 64), store.lease("a" * 64)
+        assert (first.note(), first.take(), second.take()) == (None, True, False)
+        first.write("flight", Phase.RUNNING, "kernel 4711", START)
+        note = second.note()
+        assert note is not None
+        assert (note.key, note.flight, note.phase) == ("a" * 64, "flight", Phase.RUNNING)
+        assert (note.process, note.since) == ("kernel 4711", START)
+        assert not second.is_orphaned(note)
+        second.release()
+        assert not second.take()
+        first.release()
+        assert second.take()
+        second.release()
+
     def test_a_closed_store_opens_again(self, store: Store) -> None:
         written = store.write(entry_of("a" * 64), memoryview(b"payload"))
         store.close()
         assert store.lookup("a" * 64) == written
+
+    # --- pins, and rows by the many --------------------------------------------------------------------
+
+    def test_a_pin_is_noted_and_taken_away_by_itself_alone(self, store: Store) -> None:
+        written = store.write(entry_of("a" * 64), memoryview(b"payload"))
+        pinned = store.pin("a" * 64, pinned=True)
+        assert pinned is not None
+        assert (pinned.entry, pinned.path) == (replace(written.entry, pinned=True), written.path)
+        assert store.lookup("a" * 64) == store.pin("a" * 64, pinned=True) == pinned
+        store.update(written.entry.labelled("mine", ()))
+        store.invalidate(["a" * 64], START)
+        found = store.lookup("a" * 64)
+        assert found is not None
+        assert (found.entry.pinned, found.entry.name, found.entry.invalidated_at) == (True, "mine", START)
+        unpinned = store.pin("a" * 64, pinned=False)
+        assert unpinned == store.lookup("a" * 64) != found
+        assert store.pin("b" * 64, pinned=True) is None
+
+    def test_many_rows_are_deleted_with_their_payloads(self, store: Store) -> None:
+        keys = [f"{number:064x}" for number in range(200)]
+        rows = [store.write(entry_of(key), memoryview(b"four")) for key in keys]
+        assert store.held() == Removed(200, 800)
+        assert store.delete(rows[:150], pinned=True) == Removed(150, 600)
+        assert store.delete(rows[:160], pinned=True) == Removed(10, 40)
+        assert not any(row.path.exists() for row in rows[:160])
+        assert {row.entry.key for row in store.entries()} == set(keys[160:])
+        assert (store.size(), store.held()) == (160, Removed(40, 160))
+        assert store.delete([], pinned=True) == Removed()
+
+    def test_a_row_that_was_replaced_or_pinned_meanwhile_is_not_deleted(self, store: Store) -> None:
+        seen = [store.write(entry_of(key * 64), memoryview(b"old")) for key in "abc"]
+        store.write(entry_of("a" * 64, minute=1), memoryview(b"new"))
+        store.pin("b" * 64, pinned=True)
+        assert store.delete(seen, pinned=False) == Removed(1, 3)
+        assert {row.entry.key[0] for row in store.entries()} == {"a", "b"}
+        assert store.delete(seen, pinned=True) == Removed(1, 3)
+        assert {row.entry.key[0] for row in store.entries()} == {"a"}
+
+    def test_a_statement_that_speaks_of_pins_is_none(self, store: Store) -> None:
+        entry = entry_of("a" * 64, name='"pinned": true')
+        provenance = replace(entry.provenance, sql="select '{\"pinned\": true}'")
+        seen = store.write(replace(entry, provenance=provenance), memoryview(b"x"))
+        assert store.delete([seen], pinned=False) == Removed(1, 1)
+
+    def test_a_reader_of_a_row_that_is_deleted_has_no_fault(self, store: Store) -> None:
+        seen = store.write(entry_of("a" * 64), memoryview(b"payload"))
+        store.delete([seen], pinned=True)
+        assert (store.read(seen), store.open(seen)) == (None, None)
+
+    # --- what was used ---------------------------------------------------------------------------------
+
+    def test_uses_and_days_are_kept_beside_the_entries(self, store: Store) -> None:
+        assert (store.uses.last(), store.uses.history()) == ({}, {})
+        day = START.date()
+        for hits in (1, 2):
+            store.uses.record({"a" * 64: 1.5 * hits}, {day: Tally(hits=hits, saved=0.5)}, 5.0)
+        assert store.uses.last() == {"a" * 64: 3.0}
+        assert store.uses.history() == {day: Tally(hits=3, saved=1.0)}
+        assert (store.entries(), store.size(), store.held()) == ([], 0, Removed())
+        store.clear()
+        assert store.uses.history() == {day: Tally(hits=3, saved=1.0)}
+        store.uses.forget(["a" * 64], 5.0)
+        assert store.uses.last() == {}
+
+    def test_one_kernel_a_day_is_told_to_sweep(self, store: Store) -> None:
+        assert store.uses.sweep_since(1e9) == 1e9
+        assert store.uses.sweep_since(1e9 + 1) is None
+        assert store.uses.sweep_since(1e9 + 86_400) == 1e9

@@ -18,7 +18,7 @@ import sqlcache_nb
 from sqlcache_nb import Outcome, QueryCache, api, cached_read_sql, default_cache
 from tests.strict import differences
 
-KEYWORDS = ["ttl", "refresh", "no_store", "validate", "name", "tag", "source_name", "store_random"]
+KEYWORDS = ["ttl", "refresh", "no_store", "validate", "name", "tag", "source_name", "store_random", "pin"]
 
 
 @pytest.fixture(autouse=True)

@@ -33,7 +33,7 @@ from sqlcache_nb import (
     request,
 )
 from sqlcache_nb.freshness import Reason
-from tests.conftest import SALES, Clock, Statements
+from tests.conftest import SALES, Clock, Statements, found_by
 from tests.oracle import inconsistencies
 from tests.strict import differences
 
@@ -381,18 +381,6 @@ class TestNotCached:
                 assert cache.read(QUERY, sales).shape == (6, 4)
             assert len(cache.entries()) == 0
 
-    def test_the_oldest_make_room(self, tmp_path: Path, sales: Engine, clock: Clock) -> None:
-        with QueryCache(tmp_path / "one", clock=clock) as cache:
-            size = cache.read("select 1 as n", sales).entry.bytes  # type: ignore[union-attr]
-        with QueryCache(tmp_path / "three", size_limit=int(size * 3.5), clock=clock) as cache:
-            for n in range(1, 6):
-                cache.read(f"select {n} as n", sales)
-                clock.forward(minutes=1)
-            assert [entry.provenance.sql for entry in cache.entry_list()] == [
-                f"select {n} as n" for n in (5, 4, 3)
-            ]
-        assert inconsistencies(tmp_path / "three") == []
-
 
 def test_it_may_take_the_place_of_pandas_own(
     cache: QueryCache, sales: Engine, monkeypatch: pytest.MonkeyPatch
@@ -477,15 +465,21 @@ class TestFaultsOfTheCache:
         assert outcomes(cache, QUERY, sales) == ["miss", "hit"]
         assert cache.stats().entries == 1
 
-    def test_a_corrupt_index_means_no_cache_and_one_warning(self, tmp_path: Path, sales: Engine) -> None:
+    def test_a_corrupt_database_is_set_aside_with_one_warning_and_the_cache_begins_anew(
+        self, tmp_path: Path, sales: Engine
+    ) -> None:
         with QueryCache(tmp_path / "corrupt") as cache:
             path = cache.read(QUERY, sales).path
         assert path is not None
         for leftover in (tmp_path / "corrupt" / "v1").glob("cache.db-*"):
             leftover.unlink()
         (tmp_path / "corrupt" / "v1" / "cache.db").write_bytes(b"garbage" * 1_000)
-        self.assert_stands_aside(QueryCache(tmp_path / "corrupt"), sales)
-        assert path.exists()
+        with QueryCache(tmp_path / "corrupt") as cache:
+            with pytest.warns(StoreWarning, match="begins anew") as seen:
+                assert outcomes(cache, QUERY, sales, times=3) == ["miss", "hit", "hit"]
+            assert [warning.filename for warning in seen] == [__file__]
+            report = cache.check()
+            assert (report.entries, len(report.aside), len(report.unfinished)) == (1, 1, 1)
 
     def test_a_directory_that_is_removed_while_open_is_made_again(
         self, tmp_path: Path, sales: Engine
@@ -493,8 +487,8 @@ class TestFaultsOfTheCache:
         with QueryCache(tmp_path / "removed") as cache:
             cache.read(QUERY, sales)
             shutil.rmtree(tmp_path / "removed")
-            with pytest.warns(StoreWarning):
-                assert outcomes(cache, QUERY, sales, times=3)[1:] == ["miss", "hit"]
+            assert outcomes(cache, QUERY, sales, times=3) == ["miss", "hit", "hit"]
+            assert found_by(cache) == ()
         assert inconsistencies(tmp_path / "removed") == []
 
     def test_a_directory_that_cannot_be_made_means_no_cache_and_one_warning(

@@ -12,7 +12,7 @@ import pytest
 from sqlcache_nb.config import Config, load, parse_size
 from sqlcache_nb.errors import ConfigError, SqlcacheWarning
 from sqlcache_nb.freshness import DEFAULT_TTL
-from sqlcache_nb.retention import DEFAULT_SIZE_LIMIT
+from sqlcache_nb.retention import DEFAULT_UNUSED
 
 
 def configured(folder: Path, *lines: str) -> Path:
@@ -26,7 +26,8 @@ def test_without_settings_there_are_defaults(tmp_path: Path) -> None:
     configured(tmp_path)  # stops the search below whatever the machine has further up
     found = load({}, tmp_path)
     assert found == Config(platformdirs.user_cache_path("sqlcache_nb", appauthor=False))
-    assert (found.ttl, found.size_limit, found.pyproject) == (DEFAULT_TTL, DEFAULT_SIZE_LIMIT, None)
+    assert (found.ttl, found.size_limit, found.pyproject) == (DEFAULT_TTL, None, None)
+    assert found.clear_unused == DEFAULT_UNUSED == 90 * 86_400
 
 
 def test_the_environment_names_the_directory(tmp_path: Path) -> None:
@@ -71,6 +72,21 @@ def test_values_of_parameters_may_be_kept_as_digests_alone(tmp_path: Path) -> No
     assert not load({}, tmp_path).store_params
 
 
+def test_room_is_a_matter_of_the_machine_whose_environment_comes_first(tmp_path: Path) -> None:
+    configured(tmp_path, 'size_limit = "500MB"', 'clear_unused = "1w"')
+    assert (load({}, tmp_path).size_limit, load({}, tmp_path).clear_unused) == (500_000_000, 604_800.0)
+    found = load({"SQLCACHE_NB_SIZE_LIMIT": "2GiB", "SQLCACHE_NB_CLEAR_UNUSED": "never"}, tmp_path)
+    assert (found.size_limit, found.clear_unused) == (2**31, math.inf)
+    with pytest.raises(ConfigError, match="size_limit='much'"):
+        load({"SQLCACHE_NB_SIZE_LIMIT": "much"}, tmp_path)
+
+
+@pytest.mark.parametrize("never", ["0", "'never'", "'Never'", "'forever'", "0.0", "'0d'"])
+def test_what_is_unused_may_stay_for_ever(tmp_path: Path, never: str) -> None:
+    configured(tmp_path, f"clear_unused = {never}")
+    assert load({}, tmp_path).clear_unused == math.inf
+
+
 def test_the_nearest_pyproject_may_be_silent(tmp_path: Path) -> None:
     inner = tmp_path / "project"
     inner.mkdir()
@@ -95,6 +111,8 @@ def test_an_absolute_directory_stays(tmp_path: Path) -> None:
         (["size_limit = 'big'"], "size_limit='big'"),
         (["size_limit = -1"], "size_limit=-1"),
         (["size_limit = true"], "size_limit=True"),
+        (["clear_unused = 'soon'"], "clear_unused='soon'"),
+        (["clear_unused = -1"], "clear_unused=-1"),
         (["store_params = 'no'"], "store_params is true or false, not 'no'"),
     ],
 )

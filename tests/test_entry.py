@@ -121,6 +121,17 @@ def test_what_names_no_table_or_hides_some_may_read_any() -> None:
     assert not hidden.reads("customers")
 
 
+def test_an_entry_from_before_there_were_pins_has_none() -> None:
+    assert Entry.from_json(without("pinned")) == ENTRY
+    assert Entry.from_json(changed(pinned=True)) == replace(ENTRY, pinned=True)
+
+
+def test_a_newer_answer_takes_name_and_tags_and_no_pin() -> None:
+    before = replace(ENTRY, pinned=True, name="mine")
+    after = ENTRY.replacing(before, datetime(2026, 11, 21, tzinfo=UTC))
+    assert (after.pinned, after.name, after.tags) == (False, "mine", ("daily",))
+
+
 def changed(**facts: Any) -> str:
     return json.dumps(json.loads(ENTRY.to_json()) | facts)
 
@@ -141,11 +152,27 @@ def with_provenance(**facts: Any) -> str:
         *("", "{", "null", "1", '"text"', "[]", "{}", "[" * 100_000),
         changed(format=FORMAT + 1),
         changed(format=None),
+        changed(format=2.0),
+        changed(format=True),
+        changed(tags="abc"),
+        changed(tags=[1]),
+        changed(places={"a": 1}),
+        changed(ttl=math.nan),
+        changed(ttl=math.inf),
+        without("checksum"),
+        ENTRY.to_json().replace('"elapsed": ', '"elapsed": 1e999, "x": '),
+        ENTRY.to_json().replace('"bytes": ', '"bytes": 5, "bytes": '),
+        ENTRY.to_json() + " " * 2**26,
+        with_provenance(parts={"a": 1}),
+        with_provenance(versions={"a": None}),
+        with_provenance(elapsed=-math.inf),
         changed(unheard_of=1),
         changed(provenance=None),
         changed(provenance={}),
         changed(provenance=[]),
         changed(tags=None),
+        changed(pinned="yes"),
+        changed(pinned=1),
         without("format"),
         without("provenance"),
         without("ttl"),

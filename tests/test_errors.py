@@ -36,8 +36,9 @@ def drawn() -> dict[str, str]:
             root = line.strip()
             tree[root] = "Exception" if root.endswith("Error") else "UserWarning"
         elif match := re.match(r"     (?:│    )?[├└]── (\w+)", line):
-            tree[match[1]] = above if line.startswith("     │    ") else root
-            above = match[1]
+            is_below = line.startswith("     │    ")
+            tree[match[1]] = above if is_below else root
+            above = above if is_below else match[1]
     return tree
 
 

@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import Engine, Float, Numeric, literal_column, select, text
 from sqlalchemy.orm import Session
 
-from sqlcache_nb import ConfigError, NotCachedWarning, Outcome, QueryCache, StoreError, report
+from sqlcache_nb import ConfigError, NotCachedWarning, Outcome, QueryCache, StoreError, quantities, report
 from sqlcache_nb.freshness import Reason
 from sqlcache_nb.result import Result
 from sqlcache_nb.why import Explanation
@@ -41,7 +41,7 @@ class TestHit:
         told = cache.why(QUERY, sales)
         assert (told.outcome, told.reason, told.entry) == ("hit", Reason.FILE_UNCHANGED, entry)
         assert entry is not None
-        when = report.moment(entry.provenance.fetched_at)
+        when = quantities.moment(entry.provenance.fetched_at)
         assert str(told) == f"hit · fetched {when} (2 h ago) · file unchanged · {entry.key[:8]}"
         assert told.differences == ()
 

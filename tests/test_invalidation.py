@@ -198,7 +198,7 @@ def test_what_fits_is_never_a_hit_until_it_is_fetched_and_the_others_are_untouch
 
 @AT_LEAST_SO_MANY
 @given(questions=questions, given=filters)
-def test_clear_deletes_what_fits_and_no_other(shop: str, questions: list[Any], given: dict[str, str]) -> None:
+def test_clear_deletes_what_fits_and_no_other(shop: str, questions: list[Any], given: dict[str, Any]) -> None:
     with tempfile.TemporaryDirectory() as folder, QueryCache(folder) as cache:
         for tables, name, tag in questions:
             cache.read(sql_of(tables), shop, name=name, tag=tag)
@@ -418,12 +418,14 @@ class TestSqlite(WriteContract):
 
     def test_a_store_that_fails_does_not_cost_the_write(self, filled: QueryCache, con: Engine) -> None:
         filled.close()
-        (filled.directory / "v1" / "cache.db").write_bytes(b"garbage" * 1_000)
-        for leftover in (filled.directory / "v1").glob("cache.db-*"):
-            leftover.unlink()
+        database = filled.directory / "v1" / "cache.db"
+        whole = database.read_bytes()
+        database.unlink()
+        database.mkdir()
         with pytest.warns(StoreWarning, match="cannot be used"):
             assert filled.execute("delete from one", con) == Written(2, 0)
-        (filled.directory / "v1" / "cache.db").unlink()
+        database.rmdir()
+        database.write_bytes(whole)
 
 
 class TestDuckDB(WriteContract):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 
 import pandas as pd
@@ -11,7 +13,7 @@ from sqlalchemy import Engine
 
 from sqlcache_nb import EntryNotFound, Outcome, QueryCache
 from sqlcache_nb.freshness import Reason
-from sqlcache_nb.stores import Removed
+from sqlcache_nb.stores import Removed, Stored
 from tests.conftest import Clock
 from tests.strict import differences
 
@@ -32,14 +34,16 @@ def left(cache: QueryCache) -> list[str]:
 def test_entries_are_a_frame_with_the_newest_first(filled: QueryCache) -> None:
     frame = filled.entries()
     assert frame["sql"].tolist() == ["select 2 as n", "select 1 as n", "select 0 as n"]
-    assert list(frame.columns) == "key name tags source sql rows columns bytes fetched_at ttl elapsed".split()
+    assert list(frame.columns) == (
+        "key name tags source sql rows columns bytes fetched_at used_at ttl elapsed pinned".split()
+    )
     mine = frame[["name", "tags", "source", "rows", "columns"]].to_numpy()[1]
     assert list(mine) == ["mine", "daily, x", "sales.db", 1, 1]
     assert str(frame["fetched_at"].dt.tz) == "UTC"
 
 
 def test_an_empty_cache_lists_nothing(cache: QueryCache) -> None:
-    assert cache.entries().shape == (0, 11)
+    assert cache.entries().shape == (0, 13)
     assert cache.clear() == Removed(0, 0)
     assert cache.stats().entries == 0
 
@@ -126,3 +130,86 @@ def test_what_was_loaded_is_ones_own(filled: QueryCache) -> None:
     frame = filled.load("mine").frame
     frame.loc[0, "n"] = 99
     assert differences(filled.load("mine").frame, pd.DataFrame({"n": [1]})) == []
+
+
+class TestWhatIsMeant:
+    """The filters of `clear`, one by one; that they are all met is shown for any of them in test_invalidation."""
+
+    def test_unused_for(self, filled: QueryCache, clock: Clock) -> None:
+        filled.load(filled.entry_list()[2].key)  # select 0, three hours after its fetch
+        clock.forward(minutes=30)
+        assert filled.clear(unused_for="45m", dry_run=True).entries == 2
+        assert filled.clear(unused_for="100m").entries == 1
+        assert left(filled) == ["select 2 as n", "select 0 as n"]
+        assert filled.clear(unused_for=0).entries == 2
+
+    def test_unpinned_only(self, filled: QueryCache) -> None:
+        filled.pin("mine")
+        assert filled.clear(tag="daily", unpinned_only=True).entries == 1
+        assert left(filled) == ["select 2 as n", "select 1 as n"]
+        assert filled.clear(unpinned_only=True).entries == 1
+        assert left(filled) == ["select 1 as n"]
+
+    def test_without_it_what_is_pinned_goes_too(self, filled: QueryCache) -> None:
+        filled.pin("mine")
+        assert filled.clear(name="mine").entries == 1
+        filled.pin(filled.entry_list()[0].key)
+        assert filled.clear().entries == 2
+
+    @pytest.mark.parametrize(
+        "filters",
+        [
+            {},
+            {"tag": "daily"},
+            {"name": "mine"},
+            {"older_than": "90m"},
+            {"unused_for": "90m"},
+            {"unpinned_only": True},
+            {"source": "sales.db", "tag": "x"},
+            {"table": "nowhere"},
+        ],
+        ids=str,
+    )
+    def test_a_dry_run_says_exactly_what_would_go(self, filled: QueryCache, filters: dict[str, Any]) -> None:
+        filled.pin("mine")
+        before = left(filled)
+        told = filled.clear(**filters, dry_run=True)
+        assert left(filled) == before
+        assert filled.clear(**filters) == told
+        assert told.entries == len(before) - len(left(filled))
+
+    def test_rows_that_cannot_be_read_are_counted_where_everything_goes(self, filled: QueryCache) -> None:
+        with closing(sqlite3.connect(filled.directory / "v1" / "cache.db")) as con, con:
+            con.execute("UPDATE Cache SET value = '{}' WHERE rowid = 1")
+        told = filled.clear(dry_run=True)
+        assert told.entries == 3
+        assert filled.clear() == told
+
+
+def test_delete_by_name_or_key_with_or_without_deleting(filled: QueryCache) -> None:
+    told = filled.delete("mine", dry_run=True)
+    assert told == Removed(1, filled.find("mine").bytes)
+    filled.pin("mine")
+    assert filled.delete("mine") == told
+    with pytest.raises(EntryNotFound):
+        filled.delete("mine", dry_run=True)
+
+
+def test_entries_are_listed_once_for_a_clear(filled: QueryCache, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = filled.entry_list()[0].key
+    entries, listed = filled._store().entries, []
+
+    def counted() -> list[Stored]:
+        listed.append(1)
+        return entries()
+
+    monkeypatch.setattr(filled._store(), "entries", counted)
+    filled.clear(key=key[:20], unused_for=0)
+    assert len(listed) == 1
+
+
+def test_last_use_is_the_fetch_as_long_as_there_was_no_other(filled: QueryCache, clock: Clock) -> None:
+    for entry in filled.entry_list():
+        assert filled.last_used(entry) == entry.provenance.fetched_at
+    filled.load("mine")
+    assert filled.last_used(filled.find("mine")) == clock.now

@@ -101,7 +101,7 @@ def test_the_readme_knows_the_options_of_the_magic_and_no_others() -> None:
     section = readme.split("\n## The magic\n")[1].split("\n## ")[0]
     options = {
         f"--{field.name.replace('_', '-')}"
-        for dataclass in (grammar.Options, grammar.Clear, grammar.Invalidate)
+        for dataclass in (grammar.Options, grammar.Clear, grammar.Invalidate, grammar.Check)
         for field in fields(dataclass)
     }
     assert set(re.findall(r"--[a-z][a-z-]*", section)) == options

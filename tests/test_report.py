@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sqlcache_nb import report
+from sqlcache_nb import notes, report
 from sqlcache_nb.config import Config
 from sqlcache_nb.entry import Entry, Provenance
 from sqlcache_nb.freshness import Reason
@@ -99,6 +99,31 @@ def test_a_miss_says_why(reason: Reason, ttl: float | None, says: str) -> None:
     assert line == f"miss: {says} · flights.db · 336,776 x 19 · took 18.4 s · ab12cd34"
 
 
+@pytest.mark.parametrize(
+    ("outcome", "whom", "begins"),
+    [
+        (Outcome.HIT, "kernel 4711", "hit · fetched just now by kernel 4711 · waited 14 s · flights.db · "),
+        (Outcome.HIT, None, "hit · fetched just now · waited 14 s · flights.db · "),
+        (Outcome.MISS, "kernel 4711", "miss: first time · waited 14 s for kernel 4711 · flights.db · "),
+        (Outcome.REFRESHED, None, "refreshed · waited 14 s · flights.db · "),
+        (Outcome.BYPASSED, "kernel 4711", "not cached: too large · waited 14 s for kernel 4711 · "),
+    ],
+)
+def test_who_has_waited_is_told_for_whom(outcome: Outcome, whom: str | None, begins: str) -> None:
+    result = Result(
+        outcome,
+        Reason.FIRST_TIME,
+        "flights.db",
+        frame,
+        detail="too large" if outcome is Outcome.BYPASSED else "",
+        entry=ENTRY,
+        waited=14.0,
+        waited_for=whom,
+    )
+    told = report.line(result, now=FETCHED + timedelta(seconds=ENTRY.provenance.elapsed))
+    assert told.startswith(begins)
+
+
 def test_a_miss_of_what_was_invalidated_says_when() -> None:
     result = Result(
         Outcome.MISS,
@@ -163,103 +188,15 @@ def test_a_line_is_one_line(outcome: Outcome, reason: Reason, detail: str, elaps
     assert "flights.db" in line
 
 
-@pytest.mark.parametrize(
-    ("seconds", "says"),
-    [
-        (0, "0 s"),
-        (0.0004, "under 1 ms"),
-        (0.0014, "1 ms"),
-        (0.9994, "999 ms"),
-        (0.9996, "1 s"),
-        (18.44, "18.4 s"),
-        (30, "30 s"),
-        (59.96, "1 min"),
-        (95, "1 min 35 s"),
-        (3_599.7, "1 h"),
-        (3_600, "1 h"),
-        (5_400, "1 h 30 min"),
-        (86_399, "1 day"),
-        (86_400, "1 day"),
-        (90_000, "1 day 1 h"),
-        (604_800, "7 days"),
-        (math.inf, "forever"),
-    ],
-)
-def test_durations(seconds: float, says: str) -> None:
-    assert report.duration(seconds) == says
-
-
-SECONDS_OF = {"ms": 0.001, "s": 1, "min": 60, "h": 3_600, "day": 86_400, "days": 86_400}
-
-
-def seconds_in(text: str) -> float:
-    words = text.replace(",", "").split()
-    return sum(float(number) * SECONDS_OF[unit] for number, unit in zip(words[::2], words[1::2], strict=True))
-
-
-@given(st.floats(0.001, 1e10))
-def test_durations_are_right_to_four_percent(seconds: float) -> None:
-    # The worst is 1.5 ms; an hour is said to the minute, a day to the hour.
-    bound = 0.34 if seconds < 0.01 else 0.04
-    assert seconds_in(report.duration(seconds)) == pytest.approx(seconds, rel=bound)
-
-
-@given(st.floats(0, 1e10))
-def test_ages_are_rounded_down_by_less_than_a_unit(seconds: float) -> None:
-    said = report.age(seconds)
-    assert 0 <= seconds - seconds_in(said) < SECONDS_OF[said.split()[1]]
-
-
-def test_ages() -> None:
-    assert [report.ago(seconds) for seconds in (-5, 2, 61, 7_300, 200_000)] == [
-        "in the future",
-        "just now",
-        "1 min ago",
-        "2 h ago",
-        "2 days ago",
-    ]
-
-
-@pytest.mark.parametrize(
-    ("number", "says"),
-    [
-        (0, "0 bytes"),
-        (1, "1 byte"),
-        (999, "999 bytes"),
-        (1_250, "1.2 kB"),
-        (999_960, "1.0 MB"),
-        (84_200_000, "84.2 MB"),
-        (3_000_000_000, "3.0 GB"),
-        (5_000_000_000_000_000, "5,000.0 TB"),
-    ],
-)
-def test_sizes(number: int, says: str) -> None:
-    assert report.size(number) == says
-
-
-@pytest.mark.parametrize(
-    ("number", "noun", "says"),
-    [
-        (1, "entry", "1 entry"),
-        (0, "entry", "0 entries"),
-        (1_234, "query", "1,234 queries"),
-        (2, "day", "2 days"),
-        (2, "miss", "2 misses"),
-    ],
-)
-def test_counts(number: int, noun: str, says: str) -> None:
-    assert report.count(number, noun) == says
-
-
 def test_what_the_verbs_say() -> None:
-    assert report.removed(1, 10) == "removed 1 entry (10 bytes)"
-    assert report.removed(0, 0) == "removed nothing: no entry matches"
+    assert notes.removed(1, 10) == "removed 1 entry (10 bytes)"
+    assert notes.removed(0, 0) == "removed nothing: no entry matches"
     assert report.nothing_cleared(2, 84_200_000, 5_400.0, 1) == (
         "nothing deleted. Stored: 2 entries, 84.2 MB, 1 h 30 min of queries, from 1 database; "
         "clear --all deletes all of it"
     )
     assert report.nothing_cleared(0, 0, 0.0, 0) == "nothing is stored"
-    assert report.removed(0, 0, all_of_them=True) == "nothing is stored"
+    assert notes.removed(0, 0, all_of_them=True) == "nothing is stored"
     assert report.written(1, "flights.db") == "written: 1 row · flights.db"
     assert report.written(-1, "flights.db") == "written · flights.db"
     assert report.written(-1, "flights.db", 1) == "written · 1 entry invalidated · flights.db"

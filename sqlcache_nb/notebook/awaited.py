@@ -54,9 +54,32 @@ class AwaitedLine:
             text: the line as far as it is known.
         """
         if self._replaceable():
-            self._expected = text
+            with self._lock:
+                self._expected = text
+                if self._handle is not None:  # it took its time already
+                    self._handle.update(Note(f"{text} · asking ..."))
+                    return
             self._waiting = self._timer(PATIENCE, self._show_early)
             self._waiting.start()
+
+    def wait(self, text: str) -> None:
+        """Say for whom is waited, in the place of what was said of that before.
+
+        Args:
+            text: the line, which changes each second.
+        """
+        if not self._replaceable():
+            if not self._expected:
+                show(text)
+            self._expected = text
+            return
+        with self._lock:
+            self._expected = text
+            if self._handle is None:
+                self._handle = DisplayHandle()
+                self._handle.display(Note(f"{text} ..."))
+            else:
+                self._handle.update(Note(f"{text} ..."))
 
     def say(self, text: str) -> None:
         """Show the whole line, in the place of what was shown early.

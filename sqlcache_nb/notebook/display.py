@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING
 
 from IPython.display import display
 
-from sqlcache_nb import report
+from sqlcache_nb import quantities, report
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
     from sqlcache_nb.entry import Entry
-    from sqlcache_nb.inventory import Stats
+    from sqlcache_nb.ledger import Stats
+    from sqlcache_nb.stores import Tally
 
 _publish: Callable[[object], object] = display
+_DAYS = 7  # of the history
 _LONGEST_SQL = 60  # characters of a statement in the table of entries
 
 HELP = """\
@@ -32,17 +34,21 @@ NAME <<    keep the frame in this variable and show nothing
 --name N         a name of yours for the entry         --tag T   a label to list and clear by
 --params DICT    take :name from this dict             --quiet   no line about where the result came from
 --store-random   keep an answer that is left to chance, random() or a sample, too
+--pin            freeze the answer: never evicted, a hit at any age, until it is unpinned or refreshed
 --write          let the statement change the database
 
 Several statements, with ; between, run in their order: each result is shown, the last may be cached.
 
 %cachedsql list                            all entries
 %cachedsql info KEY                        everything about one entry; a key may be cut short
-%cachedsql clear --all                     delete; or --key, --name, --tag, --table, --older-than 7d, --source
+%cachedsql clear --all                     delete; or --key, --name, --tag, --table, --source, --older-than,
+                                           --unused-for 30d, --unpinned-only; --dry-run says what would go
+%cachedsql pin KEY, unpin KEY              freeze an entry, never evicted, a hit at any age; or end that
 %cachedsql invalidate                      keep, and ask again: what this kernel has used; or a KEY, --all,
                                            --name, --tag, --table, --source
 %cachedsql why [CON] [options] SELECT ...  hit, miss, stale or refused, and why; or %%cachedsql why, SQL below
 %cachedsql stats                           how much is stored, how much time it saved
+%cachedsql check [--repair]                what is damaged, missing or left over; and delete it
 %cachedsql connect ALIAS URL_OR_VARIABLE   a short name; $ENV in a URL is expanded, so no password is typed"""
 
 
@@ -102,22 +108,25 @@ def entries_table(entries: DataFrame, now: datetime) -> DataFrame:
         "tags": list(entries["tags"]),
         "source": list(entries["source"]),
         "sql": [_shortened(sql) for sql in entries["sql"]],
-        "shape": [report.shape(*pair) for pair in shapes],
-        "size": [report.size(number) for number in entries["bytes"]],
-        "fetched": [report.moment(when) for when in fetched],
-        "age": [report.age((now - when).total_seconds()) for when in fetched],
-        "took": [report.duration(seconds) for seconds in entries["elapsed"]],
+        "shape": [quantities.shape(*pair) for pair in shapes],
+        "size": [quantities.size(number) for number in entries["bytes"]],
+        "fetched": [quantities.moment(when) for when in fetched],
+        "age": [quantities.age((now - when).total_seconds()) for when in fetched],
+        "used": [quantities.ago((now - when.to_pydatetime()).total_seconds()) for when in entries["used_at"]],
+        "took": [quantities.duration(seconds) for seconds in entries["elapsed"]],
+        "pinned": ["pinned" if pinned else "" for pinned in entries["pinned"]],
     }
     return DataFrame(columns)
 
 
-def entry_text(entry: Entry, now: datetime, default_ttl: float) -> str:
+def entry_text(entry: Entry, now: datetime, default_ttl: float, last_used: datetime) -> str:
     """Everything about one entry, a fact a line.
 
     Args:
         entry: the facts.
         now: the time, with a zone.
         default_ttl: seconds for entries that were stored without a ttl.
+        last_used: when it was last used or fetched, with a zone.
     """
     provenance = entry.provenance
     fetched = provenance.fetched_at
@@ -128,11 +137,12 @@ def entry_text(entry: Entry, now: datetime, default_ttl: float) -> str:
         "source": f"{provenance.source} ({provenance.dialect})" if provenance.dialect else provenance.source,
         "tables": ", ".join(provenance.tables),
         "params": ", ".join(f":{name} = {value}" for name, value in provenance.params.items()),
-        "fetched": f"{report.moment(fetched)} ({report.ago((now - fetched).total_seconds())})",
-        "took": report.duration(provenance.elapsed),
-        "shape": report.shape(provenance.rows, provenance.columns),
+        "fetched": f"{quantities.moment(fetched)} ({quantities.ago((now - fetched).total_seconds())})",
+        "used": f"{quantities.moment(last_used)} ({quantities.ago((now - last_used).total_seconds())})",
+        "took": quantities.duration(provenance.elapsed),
+        "shape": quantities.shape(provenance.rows, provenance.columns),
         "chunks": "" if provenance.chunks is None else f"{provenance.chunks:,}",
-        "size": report.size(entry.bytes),
+        "size": quantities.size(entry.bytes),
         "fresh": report.fresh_while(entry, default_ttl=default_ttl, now=now),
         "checksum": entry.checksum,
         "versions": ", ".join(f"{name} {version}" for name, version in provenance.versions.items()),
@@ -141,17 +151,26 @@ def entry_text(entry: Entry, now: datetime, default_ttl: float) -> str:
 
 
 def stats_text(stats: Stats) -> str:
-    """What the cache holds, and what it has done in this process.
+    """What the cache holds, what it has done in this process, and in all kernels.
 
     Args:
         stats: what `QueryCache.stats` returned.
     """
+    stored = report.stored(stats.entries, stats.bytes, stats.elapsed, stats.sources)
+    since = f", since {min(stats.days)}" if stats.days else ""
     facts = {
-        "stored": report.stored(stats.entries, stats.bytes, stats.elapsed, stats.sources),
-        "this session": report.outcomes(stats.hits, stats.misses, stats.refreshed, stats.bypassed),
-        "saved": report.duration(stats.saved) if stats.saved else "",
+        "stored": f"{stored}, {stats.pinned:,} pinned" if stats.pinned else stored,
+        "size limit": quantities.size(stats.size_limit),
+        "this session": _tally_text(stats),
+        "all sessions": f"{_tally_text(stats.total)}{since}",
     }
-    return _aligned(facts)
+    latest = list(stats.days.items())[-_DAYS:]
+    return _aligned(facts | {str(day): _tally_text(tally) for day, tally in reversed(latest)})
+
+
+def _tally_text(tally: Stats | Tally) -> str:
+    told = report.outcomes(tally.hits, tally.misses, tally.refreshed, tally.bypassed)
+    return told + report.saved(tally.saved, tally.saved_bytes)
 
 
 def _aligned(facts: Mapping[str, str]) -> str:

@@ -24,7 +24,7 @@ FLAG = re.compile(r"--?[\w-]+")
 
 _WORD = re.compile(r"""(?:"[^"]*"|'[^']*'|\S)+""")
 _QUOTED = re.compile(r""""([^"]*)"|'([^']*)'""")
-_TIMES = frozenset({"ttl", "older_than"})
+_TIMES = frozenset({"ttl", "older_than", "unused_for"})
 
 
 class Word(NamedTuple):

@@ -46,6 +46,7 @@ class Options:
         params: name of the variable whose dict holds the parameters.
         quiet: show no line of provenance.
         store_random: keep an answer that is left to chance, too.
+        pin: freeze the answer.
         write: allow a statement that changes data.
     """
 
@@ -57,6 +58,7 @@ class Options:
     params: str | None = None
     quiet: bool = False
     store_random: bool = False
+    pin: bool = False
     write: bool = False
 
 
@@ -121,7 +123,10 @@ class Clear:
         tag: results with this tag.
         table: results whose statement names this table.
         older_than: results older than this, as typed ("7d").
+        unused_for: results that were not used for so long, as typed.
         source: results from this database.
+        unpinned_only: leave what is pinned.
+        dry_run: delete nothing, and say what would go.
     """
 
     all: bool = False
@@ -130,7 +135,10 @@ class Clear:
     tag: str | None = None
     table: str | None = None
     older_than: str | None = None
+    unused_for: str | None = None
     source: str | None = None
+    unpinned_only: bool = False
+    dry_run: bool = False
 
     @property
     def filters(self) -> dict[str, Any]:
@@ -165,13 +173,27 @@ class Invalidate:
 
 
 def _given(form: Clear | Invalidate) -> dict[str, Any]:
-    values = {each.name: getattr(form, each.name) for each in fields(form) if each.name != "all"}
-    return {name: value for name, value in values.items() if value is not None}
+    values = {each.name: getattr(form, each.name) for each in fields(form) if each.name not in _NO_FILTERS}
+    return {name: value for name, value in values.items() if value not in (None, False)}
+
+
+_NO_FILTERS = frozenset({"all", "dry_run"})
 
 
 @dataclass(frozen=True, slots=True)
 class Stats:
     """`stats`: how much is stored, and how much time it has saved."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """`check`: read everything, and say what is inconsistent.
+
+    Args:
+        repair: delete what is.
+    """
+
+    repair: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,14 +214,31 @@ class Help:
     """`help`: the ways to use the magic."""
 
 
-Verb = List | Info | Clear | Invalidate | Stats | Connect | Help
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """`pin KEY` and `unpin KEY`: freeze one stored result, or let it age again.
+
+    Args:
+        key: a key, the unique beginning of one, or a name.
+        pinned: whether it is to be pinned.
+    """
+
+    key: str
+    pinned: bool = True
+
+
+Verb = List | Info | Clear | Invalidate | Pin | Stats | Check | Connect | Help
 
 USAGE = {
     "list": "list",
     "info": "info KEY",
-    "clear": "clear [--all | --key KEY | --name NAME | --tag TAG | --table TABLE | --older-than AGE | --source SOURCE]",
+    "clear": "clear [--all | --key KEY | --name NAME | --tag TAG | --table TABLE | --source SOURCE | --older-than AGE"
+    " | --unused-for TIME | --unpinned-only] [--dry-run]",
     "invalidate": "invalidate [--all | --name NAME | --tag TAG | --table TABLE | --source SOURCE | KEY]",
+    "pin": "pin KEY",
+    "unpin": "unpin KEY",
     "stats": "stats",
+    "check": "check [--repair]",
     "why": "why [CON] [options] SELECT ...",
     "connect": "connect ALIAS URL_OR_VARIABLE",
     "help": "help",
@@ -211,11 +250,16 @@ _ALONE: dict[str, Callable[[], Verb]] = {
     "clear": Clear,
     "invalidate": Invalidate,
     "stats": Stats,
+    "check": Check,
     "help": Help,
 }
 """The verbs that may be a whole line."""
 
-_FORMS: dict[str, type[Clear | Invalidate]] = {"clear": Clear, "invalidate": Invalidate}
+_FORMS: dict[str, type[Clear | Invalidate | Check]] = {
+    "clear": Clear,
+    "invalidate": Invalidate,
+    "check": Check,
+}
 """The verbs that take options."""
 
 _LINE = "[CON] [options] SELECT ..."
@@ -364,6 +408,8 @@ def _parse_verb(words: list[Word]) -> Verb | None:
             return _ALONE[verb]()
         case ["info", key]:
             return Info(key)
+        case ["pin" | "unpin", key]:
+            return Pin(key, pinned=verb == "pin")
         case ["invalidate", key]:
             return Invalidate(key=key)
         case ["connect", alias, target] if "://" not in alias:
@@ -371,7 +417,7 @@ def _parse_verb(words: list[Word]) -> Verb | None:
     return None
 
 
-def _verb_with_options(verb: str, words: list[Word]) -> Clear | Invalidate:
+def _verb_with_options(verb: str, words: list[Word]) -> Clear | Invalidate | Check:
     if verb not in _FORMS:
         raise NotebookError(f"{verb} takes no options: {USAGE[verb]}")
     form = _FORMS[verb]
@@ -379,7 +425,7 @@ def _verb_with_options(verb: str, words: list[Word]) -> Clear | Invalidate:
     if rest:
         raise NotebookError(f"{verb} takes options only, or a key only: {USAGE[verb]}")
     request = form(**values)
-    if request.all and request.filters:
+    if not isinstance(request, Check) and request.all and request.filters:
         raise NotebookError(f"{verb} --all means every entry: give --all or filters, not both")
     return request
 

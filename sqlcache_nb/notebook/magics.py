@@ -18,7 +18,7 @@ from IPython.core.magic import (
 )
 from traitlets import Bool, Float, Instance, TraitError, Unicode, Union, validate
 
-from sqlcache_nb import report
+from sqlcache_nb import notes, report
 from sqlcache_nb.errors import (
     ConfigError,
     EntryNotFound,
@@ -99,6 +99,7 @@ class CachedSQLMagics(Magics):
           --params DICT  take :name from the dict in this variable, and from nowhere else
           --quiet        show no line about where the result came from
           --store-random keep an answer that is left to chance, random() or a sample, too
+          --pin          freeze the answer: never evicted, and a hit at any age, until unpinned or refreshed
           --write        let the statement change the database; it is committed, nothing is cached
 
         Several statements, with ; between, run in their order. Each result is shown; the last one is the
@@ -109,7 +110,10 @@ class CachedSQLMagics(Magics):
 
         Verbs:
           %cachedsql list | info KEY | stats | help
-          %cachedsql clear [--all | --key K | --name N | --tag T | --table T | --older-than AGE | --source S]
+          %cachedsql check [--repair]                  what is damaged or left over; and delete it
+          %cachedsql clear [--all | --key K | --name N | --tag T | --table T | --source S | --older-than AGE
+                            | --unused-for TIME | --unpinned-only] [--dry-run]
+          %cachedsql pin KEY | unpin KEY               frozen: never evicted, a hit at any age; or not any more
           %cachedsql invalidate [--all | --name N | --tag T | --table T | --source S | KEY]
                                                        keep, and ask again; bare: what this kernel has used
           %cachedsql connect ALIAS URL_OR_VARIABLE     $ENV in a URL is expanded
@@ -238,7 +242,8 @@ class CachedSQLMagics(Magics):
             is_quiet = self.quiet or options.quiet
             before = None if is_quiet else lambda known: line.expect(report.awaited(known, now=_now()))
             policy = grammar.Options(no_store=True) if uncached else options
-            result = cache.ask(*_asked(question, con, policy), before=before)
+            waiting = (lambda text: None) if is_quiet else line.wait
+            result = cache.ask(*_asked(question, con, policy), before=before, waiting=waiting)
             if uncached:
                 result = replace(result, detail=uncached)
             frame: DataFrame = result.frame
@@ -263,9 +268,17 @@ class CachedSQLMagics(Magics):
             case grammar.List():
                 return entries_table(self._cache().entries(), _now())
             case grammar.Info(key):
-                show(entry_text(self._cache().find(key), _now(), self._cache().ttl))
+                cache = self._cache()
+                entry = cache.find(key)
+                show(entry_text(entry, _now(), cache.ttl, cache.last_used(entry)))
+            case grammar.Pin(key, pinned):
+                entry = self._cache().pin(key) if pinned else self._cache().unpin(key)
+                show(notes.pinned(entry, _now()) if pinned else notes.unpinned(entry))
             case grammar.Stats():
                 show(stats_text(self._cache().stats()))
+            case grammar.Check(repair):
+                with self._warnings_in_words():
+                    show(str(self._cache().check(repair=repair)))
             case grammar.Clear():
                 show(self._clear(verb))
             case grammar.Invalidate():
@@ -285,8 +298,10 @@ class CachedSQLMagics(Magics):
         if not verb.all and not verb.filters:
             stats = cache.stats()
             return report.nothing_cleared(stats.entries, stats.bytes, stats.elapsed, stats.sources)
-        removed = cache.clear(**verb.filters)
-        return report.removed(removed.entries, removed.bytes, all_of_them=verb.all)
+        removed = cache.clear(**verb.filters, dry_run=verb.dry_run)
+        if verb.dry_run:
+            return notes.would_remove(removed.entries, removed.bytes)
+        return notes.removed(removed.entries, removed.bytes, all_of_them=verb.all)
 
     def _show(self, text: str, options: grammar.Options) -> None:
         if not (self.quiet or options.quiet):
@@ -369,6 +384,7 @@ def _asked(question: Question, con: Any, options: grammar.Options) -> tuple[Pand
             name=options.name,
             tag=options.tag or None,
             store_random=options.store_random,
+            pin=options.pin,
         ),
     )
 

@@ -64,6 +64,9 @@ class AdbcServerSource(Source):
     def behind(self, names: frozenset[Name]) -> Behind | None:
         return None if self._session is None else self._session.behind(names)
 
+    def in_transaction(self) -> bool:
+        return self._session is not None and self._session.has_begun
+
     def confirm(self, *, volatile: bool) -> None:
         if self._session is not None and self._fingerprint is not None:
             self._session.confirm(self._fingerprint, volatile=volatile)
@@ -114,7 +117,7 @@ class AdbcSource(Source):
         if not all(map(is_open, (path, *attached.values()))):
             raise NotCacheable("the file was replaced while the connection was open")
         self._check_begun()
-        if self.con.adbc_connection.get_option("adbc.connection.autocommit") != "true":
+        if not self._is_autocommit():
             if attached:
                 raise NotCacheable("a transaction over several files may hold an old snapshot of one of them")
             self._check_snapshot(path, self.token(identity))
@@ -145,11 +148,17 @@ class AdbcSource(Source):
                 "the file changed since the connection was first seen, and it may be in a transaction"
             )
 
+    def in_transaction(self) -> bool:
+        return not self._is_autocommit()
+
     def schema(self) -> Schema | None:
         return sqlite.schema(self._execute)
 
     def zone(self) -> str | None:
         return sqlite.ZONE
+
+    def _is_autocommit(self) -> bool:
+        return bool(self.con.adbc_connection.get_option("adbc.connection.autocommit") == "true")
 
     def _execute(self, sql: str) -> list[Any]:
         try:

@@ -141,6 +141,10 @@ class Source:
         """Rows that the session has written so far, committed or not; None where it does not tell."""
         return None
 
+    def in_transaction(self) -> bool:
+        """Whether a transaction of the person's own is open, which may keep others from answering."""
+        return False
+
     def places(self) -> tuple[str, ...]:
         """Where a write through the connection lands, as `SourceIdentity.places` words it; () where unknown."""
         return ()

@@ -113,6 +113,9 @@ class ConnectionSource(Source):
             return zone_of(self.con)
         return None if self._session is None else self._session.zone()
 
+    def in_transaction(self) -> bool:
+        return self.con.in_transaction() or (self._session is not None and self._session.has_begun)
+
     def written(self) -> int | None:
         raw = self.con.connection.driver_connection
         return raw.total_changes if isinstance(raw, sqlite3.Connection) else None
@@ -150,6 +153,8 @@ class SessionSource(Source):
     def prepare(self) -> None:
         pending = self._session.new or self._session.dirty or self._session.deleted
         self._pending = bool(pending)
+        joined = isinstance(self._bind, Connection) and self._bind.in_transaction()
+        self._was_open = joined or self._session.in_transaction()
         begun = None if self._pending else self._before_it_begins()
         if self._session.autoflush:
             self._session.flush()
@@ -160,8 +165,7 @@ class SessionSource(Source):
     def _before_it_begins(self) -> str | None:
         """The token of a DuckDB file where the Session is about to begin a transaction that is ours."""
         bind = self._bind
-        is_open = self._session.in_transaction() or (isinstance(bind, Connection) and bind.in_transaction())
-        if bind.dialect.name != "duckdb" or is_open or list(self._session.dispatch.after_begin):
+        if bind.dialect.name != "duckdb" or self._was_open or list(self._session.dispatch.after_begin):
             return None
         return files.token("duckdb", places_of(bind.engine))
 
@@ -188,6 +192,9 @@ class SessionSource(Source):
 
     def written(self) -> int | None:
         return self._source.written()
+
+    def in_transaction(self) -> bool:
+        return self._was_open
 
     def places(self) -> tuple[str, ...]:
         return self._source.places()

@@ -59,6 +59,9 @@ class RawSource(Source):
     def behind(self, names: frozenset[Name]) -> Behind | None:
         return self._session.behind(names)
 
+    def in_transaction(self) -> bool:
+        return self._session.has_begun
+
     def confirm(self, *, volatile: bool) -> None:
         if self._fingerprint is not None:
             self._session.confirm(self._fingerprint, volatile=volatile)

@@ -88,7 +88,8 @@ class LiveSession:
         self._dialect = dialect
         self.raw = raw
         """The driver's connection."""
-        self._has_begun = False
+        self.has_begun = False
+        """Whether a transaction was open when it was last looked at."""
         self._ends_alone = False
         self._fingerprint: Fingerprint | None = None
         self._alone: Fingerprint | None = None
@@ -126,18 +127,13 @@ class LiveSession:
             raise CannotAsk("the connection is closed, busy, or of a driver whose sessions cannot be asked")
         if self._is_pymysql:
             mysql.check_converters(self.raw)
-        self._has_begun = state is State.IN_TRANSACTION
+        self.has_begun = state is State.IN_TRANSACTION
         try:
-            return self._asked_inside(question) if self._has_begun else self._asked_alone(question)
+            return self._asked_inside(question) if self.has_begun else self._asked_alone(question)
         except NotCacheable:
             raise
         except Exception as fault:  # drivers are optional, and so are the types of their errors
             raise CannotAsk(f"the session cannot be asked ({type(fault).__name__})") from fault
-
-    @property
-    def has_begun(self) -> bool:
-        """Whether it was in a transaction when it was looked at."""
-        return self._has_begun
 
     def behind(self, names: frozenset[Name]) -> Behind | None:
         """What stands behind some names; None where a server's catalog is not asked.
@@ -178,7 +174,7 @@ class LiveSession:
         Raises:
             NotCacheable: it is in one.
         """
-        if self._alone is None and self._has_begun and self._is_pymysql:
+        if self._alone is None and self.has_begun and self._is_pymysql:
             raise NotCacheable(
                 "the connection is in a transaction, and sees rows of its own or of before; commit() or "
                 "rollback() ends it"
@@ -211,7 +207,7 @@ class LiveSession:
                 "in autocommit, code in the database that the statement calls may have written: transactions "
                 "were made meanwhile"
             )
-        if after.temporary and (not self._has_begun or self._read_temporary()):
+        if after.temporary and (not self.has_begun or self._read_temporary()):
             raise NotCacheable("a name may stand for a temporary table, which only the connection can see")
         if volatile and after.age > CLOCK_STANDS_STILL:
             raise NotCacheable("the statement asks for the time, which stands still in an open transaction")

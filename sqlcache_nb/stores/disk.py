@@ -1,272 +1,519 @@
-"""The store of this machine: diskcache's rows and Parquet files beside them.
+"""The store of this machine: rows in a database, and Parquet files beside them.
 
-What diskcache is used for: the table, its transactions, and that a row and its file are replaced
-together. What is switched off: eviction, expiry, statistics and pickle (`ParquetDisk`).
+What reads goes through `rows.Reader`, what writes through `table.Table`, which is opened when something is first
+written. A payload is on the disk before its row is, and is deleted after its row is gone.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-import re
-import secrets
 import sqlite3
 import tempfile
-from collections.abc import Collection, Iterable, Iterator
-from contextlib import ExitStack, closing, contextmanager, suppress
+import threading
+import weakref
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
-from functools import partial
+from functools import wraps
+from itertools import islice
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, Concatenate, ParamSpec, TypeVar
 
-import diskcache
-import xxhash
-
-from sqlcache_nb.entry import Entry
-from sqlcache_nb.errors import DamagedPayload, StoreError
+from sqlcache_nb.entry import AnotherVersion, Entry
+from sqlcache_nb.errors import DamagedPayload, StoreError, StoreWarning, warn
 from sqlcache_nb.parts import likeness
-from sqlcache_nb.stores import Removed, Stored
+from sqlcache_nb.stores import Lease, Listed, Removed, Report, Stored, checks, payloads, places
+from sqlcache_nb.stores.places import DATABASE, LAYOUT, Fault
+from sqlcache_nb.stores.rows import (
+    SELECT,
+    SELECT_ALIKE,
+    SELECT_LATEST,
+    SELECT_ONE,
+    Columns,
+    Reader,
+    Row,
+    all_of,
+    is_pinned,
+    listed,
+    parse,
+    worded,
+)
+from sqlcache_nb.stores.table import Table, has_our_settings
+from sqlcache_nb.stores.uses import UsesFile
 
-LAYOUT = "v1"
-"""The folder of this layout: another version of the library leaves it alone."""
+P = ParamSpec("P")
+T = TypeVar("T")
 
-_MODE_BINARY = 2
-"""diskcache's word for a row whose payload is a file."""
-
-_WAIT = 2.0
-"""Seconds to wait for another process's write transaction."""
+# The last one: a message of SQLite's may quote what is damaged.
+_FAULTS = (sqlite3.Error, OSError, UnicodeDecodeError)
 
 _ALIKE = 64
 """Rows of one statement that are compared with a question at most."""
 
+_AT_ONCE = 64
+"""Rows that are deleted in one transaction: a few milliseconds."""
+
 _SEARCHED, _LATEST = 2_000, 200
 """Rows that are searched for those of one source, and how many of these are given, at most."""
 
-_BLOCK = 2**20
-"""Bytes of a payload that are copied at once."""
 
+def _mended(method: Callable[Concatenate[DiskStore, P], T]) -> Callable[Concatenate[DiskStore, P], T]:
+    """What a method does, once more where the place had a fault that could be mended; else a `StoreError`."""
 
-class Row(NamedTuple):
-    """What a row holds: the entry, and the name of the payload's file."""
+    @wraps(method)
+    def tried(self: DiskStore, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return method(self, *args, **kwargs)
+        except _FAULTS as fault:
+            if not self._mend(fault):
+                raise self._told(fault) from fault
+        try:
+            return method(self, *args, **kwargs)
+        except _FAULTS as fault:
+            raise self._told(fault) from fault
 
-    entry: Entry
-    filename: str
-
-
-class ParquetDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache has no type hints
-    """Keeps entries as text, each with a file's name; reads nothing else, and never a pickle."""
-
-    def put(self, key: object) -> tuple[str, bool]:
-        """A key as it is kept: plain text only."""
-        if type(key) is not str:
-            raise TypeError(f"keys are str, not {type(key).__qualname__}")
-        return key, True
-
-    def get(self, key: object, raw: object) -> str:
-        """A kept key: plain text only."""
-        if not raw or type(key) is not str:
-            raise ValueError("a key that this library did not write")
-        return key
-
-    def store(self, value: Row, read: bool, key: object = None) -> tuple[int, int, str, str]:
-        """A row's size, mode, file name and text; the file itself is there already."""
-        return value.entry.bytes, _MODE_BINARY, value.filename, value.entry.to_json()
-
-    def fetch(self, mode: int, filename: str, value: object, read: bool) -> Row:
-        """What a row says; the payload itself is read by `DiskStore`."""
-        if mode != _MODE_BINARY or type(value) is not str or not _is_ours(filename):
-            raise ValueError("a row that this library did not write")
-        return Row(Entry.from_json(value), filename)
-
-    def remove(self, file_path: str) -> None:
-        """Delete a payload's file; its folder stays, since another process may be about to use it."""
-        if _is_ours(file_path):
-            with suppress(OSError):
-                Path(self._directory, file_path).unlink()
+    return tried
 
 
 class DiskStore:
     """Entries and payloads in a directory.
 
     Args:
-        directory: made with mode 0700 where it does not exist; everything lives under its `v1/`.
+        directory: made with mode 0700 where it does not exist; everything lives under its `v1/`. Where it
+            cannot be written to, what is stored there can be read.
 
     Raises:
-        StoreError: the directory cannot be made, read or written.
+        StoreError: the directory cannot be made or read.
     """
 
     def __init__(self, directory: str | os.PathLike[str]) -> None:
         self.directory = Path(directory).expanduser().absolute()
         self._folder = self.directory / LAYOUT
-        with _faults(self.directory):
-            _make_private(self._folder)
-            with closing(self._connect()) as con:
-                # diskcache retries for a minute, and leaks its connection where it cannot be opened.
-                con.execute("BEGIN IMMEDIATE")
-            self._cache = diskcache.Cache(
-                str(self._folder),
-                timeout=_WAIT,
-                disk=ParquetDisk,
-                eviction_policy="none",
-                cull_limit=0,
-                statistics=0,
-                tag_index=1,
-            )
+        self.uses = UsesFile(self._folder)
+        self._reader = Reader(self._folder / DATABASE)
+        self._table: Table | None = None
+        self._opening = threading.Lock()
+        self._is_swept = False
+        try:
+            self._open()
+        except BaseException:
+            self.close()
+            raise
+        _all.add(self)
 
+    # --- reading --------------------------------------------------------------------------------------
+
+    @_mended
     def lookup(self, key: str) -> Stored | None:
-        """The row of a key, or None."""
-        with _faults(self.directory):
-            try:
-                row: Row | None = self._cache.get(key)
-                return None if row is None else self._stored(row)
-            except ValueError:  # damaged, or of another version: a miss
-                return None
+        """The row of a key, or None; one that is damaged is deleted."""
+        columns = self._rows().execute(SELECT_ONE, (key,)).fetchone()
+        if columns is None:
+            return None
+        try:
+            return self._stored(parse(columns))
+        except AnotherVersion:
+            return None
+        except ValueError:
+            with suppress(StoreError):  # it is a miss in any case
+                self._delete_damaged(columns)
+            return None
 
+    @_mended
     def alike(self, sql: str) -> list[Stored]:
         """The latest rows of statements like this one, by the index of diskcache's tags."""
-        with _faults(self.directory), closing(self._connect()) as con:
-            found = self._readable(con.execute(_SELECT_ALIKE, (likeness(sql), _ALIKE)))
-        return _newest_first(found)
+        return _newest_first(self._readable(all_of(self._rows(), SELECT_ALIKE, (likeness(sql), _ALIKE))))
 
+    @_mended
     def latest(self, source: str) -> list[Stored]:
-        """Rows of one source among the latest; the text is searched before any of it is understood."""
+        """Rows of one source among the latest."""
         told = f'"source": {json.dumps(source)}'  # as `Entry.to_json` words it
-        with _faults(self.directory), closing(self._connect()) as con:
-            found = self._readable(con.execute(_SELECT_LATEST, (_SEARCHED, told, _LATEST)))
+        found = self._readable(all_of(self._rows(), SELECT_LATEST, (_SEARCHED, told, _LATEST)))
         return _newest_first([row for row in found if row.entry.provenance.source == source])
 
+    @_mended
     def read(self, stored: Stored) -> bytes | None:
         """The payload, or None where another process has replaced or deleted it meanwhile."""
-        with _faults(self.directory), suppress(FileNotFoundError):
-            payload = stored.path.read_bytes()
-            if xxhash.xxh3_128_hexdigest(payload) == stored.entry.checksum:
-                return payload
-        self._refuse(stored)
-        return None
+        payload = payloads.read(stored.path, stored.entry.checksum, stored.entry.bytes)
+        if payload is None:
+            self._refuse(stored)
+        return payload
 
+    @_mended
     def open(self, stored: Stored) -> BinaryIO | None:
         """The payload as a file that stays readable, or None where it is another one by now."""
-        with _faults(self.directory), suppress(FileNotFoundError), ExitStack() as stack:
-            file = stack.enter_context(stored.path.open("rb"))
-            if hashlib.file_digest(file, xxhash.xxh3_128).hexdigest() == stored.entry.checksum:
-                file.seek(0)
-                stack.pop_all()
-                return file
-        self._refuse(stored)
-        return None
+        file = payloads.opened(stored.path, stored.entry.checksum, stored.entry.bytes)
+        if file is None:
+            self._refuse(stored)
+        return file
 
+    @_mended
+    def entries(self) -> list[Stored]:
+        """All rows that can be read, newest fetch first."""
+        return _newest_first(self._readable(all_of(self._rows(), SELECT)))
+
+    @_mended
+    def listed(self) -> list[Listed]:
+        """All rows as a list shows them, newest fetch first."""
+        return sorted(listed(self._rows()), key=lambda each: each.fetched_at, reverse=True)
+
+    def each(self) -> Iterator[Stored]:
+        """All rows that can be read, one by one."""
+        with self._translated():
+            for columns in all_of(self._rows(), SELECT):
+                yield from self._readable([columns])
+
+    @_mended
+    def held(self) -> Removed:
+        """What `clear` would delete."""
+        found = self._rows().execute("SELECT count(*), coalesce(sum(size), 0) FROM Cache").fetchone()
+        return Removed(*found)
+
+    @_mended
+    def size(self) -> int:
+        """Bytes of all payloads."""
+        found = self._rows().execute("SELECT value FROM Settings WHERE key = 'size'").fetchone()
+        if found is None or type(found[0]) is not int:
+            found = self._rows().execute("SELECT coalesce(sum(size), 0) FROM Cache").fetchone()
+        return int(found[0])
+
+    # --- writing --------------------------------------------------------------------------------------
+
+    @_mended
     def spool(self) -> BinaryIO:
         """A file without a name, on the disk where the payload will be: /tmp may be memory."""
-        with _faults(self.directory):
-            return tempfile.TemporaryFile(dir=self._folder)
+        return tempfile.TemporaryFile(dir=self._folder, prefix=places.SPOOL)
 
+    @_mended
     def write(self, entry: Entry, payload: memoryview | BinaryIO) -> Stored:
         """Store a payload with its entry, in place of an older one of the same key."""
-        name = secrets.token_hex(16)
-        filename = f"{name[:2]}/{name[2:]}.parquet"
+        self._rows()
+        if not self._reader.is_current():  # removed, or set aside: nobody would find what is written now
+            self._reopen()
+        newer = self.lookup(entry.key)
+        if newer is not None and _was_fetched_meanwhile(newer.entry, entry):
+            return newer
+        filename = payloads.new_name(self._folder)
         path = self._folder / filename
-        with _faults(self.directory):
-            newer = self.lookup(entry.key)
-            if newer is not None and _was_fetched_meanwhile(newer.entry, entry):
-                return newer
-            with _gone_unless_done(path):
-                checksum, size = _copy(payload, path)
-                entry = replace(entry, checksum=checksum, bytes=size)
-                self._cache.set(entry.key, Row(entry, filename), tag=likeness(entry.provenance.sql))
-        return Stored(entry, path)
+        checksum, size = payloads.write(payload, path)
+        row = Row(replace(entry, checksum=checksum, bytes=size), filename)
+        try:
+            newer = self._commit(row, path)
+        except BaseException:
+            self._spare_or_remove(row)
+            raise
+        if newer is not None:
+            payloads.remove(self._folder, filename)
+            return newer
+        self._sweep_if_due()
+        return Stored(row.entry, path)
 
+    @_mended
     def update(self, entry: Entry) -> None:
         """Replace the facts of a stored payload, if it is still the same one."""
-        with _faults(self.directory), self._cache.transact():
-            stored = self.lookup(entry.key)
-            if stored is not None and stored.entry.checksum == entry.checksum:
-                self._replace(
-                    replace(entry, invalidated_at=entry.invalidated_at or stored.entry.invalidated_at)
-                )
 
+        def changed(now: Entry) -> Entry:
+            if now.checksum != entry.checksum:
+                return now
+            invalidated_at = entry.invalidated_at or now.invalidated_at
+            return replace(entry, invalidated_at=invalidated_at, pinned=now.pinned)
+
+        with self._transaction() as table:
+            self._change(table, entry.key, changed)
+
+    @_mended
     def invalidate(self, keys: Collection[str], when: datetime) -> int:
         """Note in the rows of these keys that they are stale; gives how many were not so noted before."""
         count = 0
-        with _faults(self.directory), self._cache.transact():
+        with self._transaction() as table:
             for key in keys:
-                stored = self.lookup(key)
-                if stored is not None:
-                    count += stored.entry.invalidated_at is None
-                    self._replace(replace(stored.entry, invalidated_at=when))
+                before = self._change(table, key, lambda now: replace(now, invalidated_at=when))
+                count += before is not None and before.invalidated_at is None
         return count
 
-    def delete(self, keys: Collection[str]) -> Removed:
-        """Delete the rows of these keys, and their payloads."""
-        count = size = 0
-        with _faults(self.directory), self._cache.transact():
-            for key in keys:
-                stored = self.lookup(key)
-                if stored is not None:
-                    stored.path.unlink(missing_ok=True)  # first: on a full disk a row needs the room
-                if self._cache.delete(key):
-                    count += 1
-                    size += stored.entry.bytes if stored else 0
-        return Removed(count, size)
+    @_mended
+    def pin(self, key: str, *, pinned: bool) -> Stored | None:
+        """Note in a row whether it is pinned; gives the row as it is then."""
+        with self._transaction() as table:
+            self._change(table, key, lambda now: replace(now, pinned=pinned))
+        return self.lookup(key)
 
+    def delete(self, rows: Iterable[Stored], *, pinned: bool = True) -> Removed:
+        """Delete these rows and their payloads, in small transactions: nobody else's write waits for all of them."""
+        removed, rest = Removed(), iter(rows)
+        while batch := list(islice(rest, _AT_ONCE)):
+            removed += self._delete(batch, pinned=pinned)
+        return removed
+
+    @_mended
     def clear(self) -> Removed:
         """Delete everything, rows that cannot be read included."""
-        with _faults(self.directory), closing(self._connect()) as con:
-            rows = con.execute("SELECT key, filename, size FROM Cache").fetchall()
-            for _, filename, _ in rows:
-                self._cache.disk.remove(filename)
-            con.execute("DELETE FROM Cache")
-            con.commit()
-            return Removed(len(rows), sum(size for _, _, size in rows))
+        try:
+            removed = self._clear()
+        except sqlite3.Error as fault:
+            if not places.lacks_room(fault):
+                raise
+            self._remove_payloads(worded(columns[4]) for columns in all_of(self._rows(), SELECT))
+            removed = self._clear()
+        with suppress(*_FAULTS):  # all that was asked for is done
+            self._sweep()
+        return removed
 
-    def entries(self) -> list[Stored]:
-        """All rows that can be read, newest fetch first."""
-        with _faults(self.directory), closing(self._connect()) as con:
-            found = self._readable(con.execute(_SELECT))
-        return _newest_first(found)
+    @_mended
+    def check(self, *, repair: bool = False) -> Report:
+        """Read everything, and say what is inconsistent; with `repair` delete it."""
+        check = checks.Check(self._rows(), self._folder)
+        report = check.report()
+        if not repair:
+            return report
+        if check.is_damaged:
+            self._set_aside()
+        else:
+            with self._transaction() as table:
+                for name in check.repair(table.con):
+                    table.let_go(name)
+        self._sweep()
+        return replace(report, repaired=True)
 
-    def size(self) -> int:
-        """Bytes of all payloads."""
-        with _faults(self.directory):
-            return int(self._cache.reset("size"))
+    def lease(self, key: str) -> Lease:
+        """The lease of a key, which nobody has taken by that."""
+        from sqlcache_nb.stores.lease import FileLease  # filelock is needed from the first miss on
+
+        return FileLease(self._folder / places.LOCKS, key)
 
     def close(self) -> None:
         """Release what is held open."""
-        self._cache.close()
+        self._reader.close()
+        if self._table is not None:
+            self._table.close()
 
-    def _replace(self, entry: Entry) -> None:
-        """Replace a row's facts, below diskcache's public face, which does it only together with the file."""
-        self._cache._sql(_UPDATE, (entry.to_json(), entry.key))  # noqa: SLF001
-
-    def _readable(self, rows: Iterable[tuple[str, object, int]]) -> list[Stored]:
-        found = []
-        for filename, value, mode in rows:
-            with suppress(ValueError):  # damaged, or of another version
-                found.append(self._stored(self._cache.disk.fetch(mode, filename, value, False)))
-        return found
+    # --- rows -----------------------------------------------------------------------------------------
 
     def _stored(self, row: Row) -> Stored:
         return Stored(row.entry, self._folder / row.filename)
 
+    def _readable(self, rows: Iterable[Columns]) -> list[Stored]:
+        found = []
+        for columns in rows:
+            with suppress(ValueError):  # damaged, or of another version
+                found.append(self._stored(parse(columns)))
+        return found
+
+    def _commit(self, row: Row, path: Path) -> Stored | None:
+        """Put a row in its place, unless a newer one is there, which is given then."""
+        key = row.entry.key
+        with self._transaction() as table:
+            columns = table.one(key)
+            try:
+                newer = None if columns is None else self._stored(parse(columns))
+            except ValueError:
+                table.let_go(table.take_away(key))
+                newer = None
+            if newer is not None and _was_fetched_meanwhile(newer.entry, row.entry):
+                return newer
+            os.stat(path)  # a clock that jumped may have let another process sweep it away
+            table.put(row)
+        return None
+
+    def _change(self, table: Table, key: str, change: Callable[[Entry], Entry]) -> Entry | None:
+        """Change the facts of a row within a transaction; gives what they were before, None where it has none."""
+        columns = table.one(key)
+        if columns is None:
+            return None
+        try:
+            row = parse(columns)
+        except ValueError:
+            return None
+        table.change(Row(change(row.entry), row.filename))
+        return row.entry
+
+    @_mended
+    def _delete(self, rows: Collection[Stored], *, pinned: bool) -> Removed:
+        """Delete some rows, those that were replaced meanwhile left out."""
+        try:
+            return self._delete_seen(rows, pinned=pinned)
+        except sqlite3.Error as fault:
+            if not places.lacks_room(fault):
+                raise
+        for stored in rows:  # first: on a full disk a row's deletion needs the room
+            if (found := self.lookup(stored.entry.key)) == stored and (pinned or not found.entry.pinned):
+                self._remove_payloads([_filename(stored)])
+        return self._delete_seen(rows, pinned=pinned)
+
+    def _delete_seen(self, rows: Collection[Stored], *, pinned: bool) -> Removed:
+        count = size = 0
+        with self._transaction() as table:
+            for stored in rows:
+                key = stored.entry.key
+                columns = table.one(key)
+                if columns is None or worded(columns[4]) != _filename(stored):
+                    continue
+                if not pinned and is_pinned(columns):
+                    continue
+                table.let_go(table.take_away(key))
+                count += 1
+                size += columns[2]
+        return Removed(count, size)
+
+    def _clear(self) -> Removed:
+        with self._transaction() as table:
+            rows = list(all_of(table.con, SELECT))
+            table.con.execute("DELETE FROM Cache")
+            for columns in rows:
+                table.let_go(worded(columns[4]))
+        return Removed(len(rows), sum(columns[2] for columns in rows if type(columns[2]) is int))
+
+    def _delete_damaged(self, seen: Columns) -> None:
+        """Delete a row that cannot be read, and its payload where it is sure to be its own."""
+        key = worded(seen[0])
+        with self._translated(), self._transaction() as table:
+            if table.one(key) == seen:
+                filename = table.take_away(key)
+                if checks.unreferenced(table.con, [filename]):
+                    table.let_go(filename)
+
     def _refuse(self, stored: Stored) -> None:
         """Say that a payload is damaged, and delete it, unless another one is in its place by now."""
-        with _faults(self.directory), self._cache.transact():
-            if self.lookup(stored.entry.key) != stored:
-                return
-            self._cache.delete(stored.entry.key)
-        raise DamagedPayload(f"a stored file in {self.directory} was missing or damaged, and is deleted")
+        if not self._reader.is_current():  # the whole directory is gone
+            self._reopen()
+        if self.lookup(stored.entry.key) != stored:
+            return
+        told = "deleted"
+        try:
+            with self._translated(), self._transaction() as table:
+                columns = table.one(stored.entry.key)
+                if columns is None or self._stored(parse(columns)) != stored:
+                    return
+                table.let_go(table.take_away(stored.entry.key))
+        except StoreError:
+            told = "could not be deleted"
+        raise DamagedPayload(f"a stored file in {self.directory} was missing or damaged, and is {told}")
 
-    def _connect(self) -> sqlite3.Connection:
-        """A connection of our own: diskcache offers no way to read all rows at once."""
-        return sqlite3.connect(self._folder / diskcache.core.DBNAME, timeout=_WAIT)
+    # --- files ----------------------------------------------------------------------------------------
+
+    def _spare_or_remove(self, row: Row) -> None:
+        """Delete a new payload whose row was not committed: an interruption may have come after the commit."""
+        with suppress(*_FAULTS):  # what cannot be told is left to the sweep
+            columns = self._rows().execute(SELECT_ONE, (row.entry.key,)).fetchone()
+            if columns is None or columns[4] != row.filename.encode():
+                payloads.remove(self._folder, row.filename)
+
+    def _remove_payloads(self, filenames: Iterable[str]) -> None:
+        for filename in filenames:
+            payloads.remove(self._folder, filename)
+
+    def _sweep_if_due(self) -> None:
+        """Sweep if nobody has done so for a day: once in a process, after something was stored."""
+        if not self._is_swept:
+            self._is_swept = True
+            with suppress(*_FAULTS):  # it will be due for the next process
+                if checks.is_sweep_due(self._folder):
+                    self._sweep()
+
+    def _sweep(self) -> None:
+        """Delete files that nobody needs: in small transactions, in which nobody can begin to need them."""
+        for names in checks.unneeded(self._folder, self._rows()):
+            with self._transaction() as table:
+                for name in checks.unreferenced(table.con, names):
+                    payloads.remove(self._folder, name)
+
+    # --- the database ---------------------------------------------------------------------------------
+
+    def _rows(self) -> sqlite3.Connection:
+        """This thread's connection for reading."""
+        if self._reader.is_inherited():
+            for store in list(_all):  # SQLite shares what it knows of locks among a process's connections
+                store.close()
+        return self._reader.connection()
+
+    def _writer(self) -> Table:
+        """The table, opened when something is first written."""
+        self._rows()
+        with self._opening:
+            return self._table if self._table is not None else self._begin()
+
+    def _begin(self) -> Table:
+        """Open the table for writing, which makes it where there is none."""
+        self._table = Table(self._folder)
+        return self._table
+
+    @_mended
+    def _open(self) -> None:
+        """Make what is not there, and see to it that it is ours."""
+        database = self._folder / DATABASE
+        if not database.exists() or database.stat().st_size == 0:
+            places.make_private(self._folder)
+            self._begin()
+        places.refuse_links(self._folder)
+        places.warn_of_others(self._folder)
+        places.warn_of_network(self._folder)
+        if not has_our_settings(self._rows()):
+            with suppress(*_FAULTS):  # reading does not go by them
+                self._writer()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Table]:
+        """A write transaction that is on the disk when it ends, and the files whose rows it took away gone."""
+        table = self._writer()
+        with table.transaction() as names:
+            yield table
+        self._remove_payloads(names)
+
+    # --- faults ---------------------------------------------------------------------------------------
+
+    def _mend(self, fault: BaseException) -> bool:
+        """Whether it is worth another try, since the database was replaced or is set aside."""
+        try:
+            if not self._reader.is_current():
+                self._reopen()
+                return True
+            kind = places.kind_of(fault)
+            if kind is Fault.DAMAGED or (
+                kind is Fault.READ_ONLY
+                and isinstance(fault, sqlite3.Error)
+                and places.says_read_only(self._folder)
+            ):
+                self._set_aside()
+                return True
+        except (*_FAULTS, StoreError):
+            return False  # the first fault is what is told
+        return False
+
+    def _reopen(self) -> None:
+        self.close()
+        self._table, self._reader = None, Reader(self._folder / DATABASE)
+        places.make_private(self._folder)
+        self._begin()
+
+    def _set_aside(self) -> None:
+        """Begin anew beside a damaged database."""
+        self.close()
+        self._table = None
+        aside = places.set_aside(self._folder)
+        self._reopen()
+        warn(
+            f"the cache's database in {self.directory} was damaged: it is now {aside.name}, and the cache begins anew",
+            StoreWarning,
+        )
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except _FAULTS as fault:
+            raise self._told(fault) from fault
+
+    def _told(self, fault: BaseException) -> StoreError:
+        is_read_only = self._reader.is_current() and not places.is_writable(self._folder)
+        return StoreError(places.told(fault, self.directory, is_read_only=is_read_only))
 
 
-_SELECT = "SELECT filename, value, mode FROM Cache WHERE raw = 1"
-_SELECT_ALIKE = f"{_SELECT} AND tag = ? ORDER BY rowid DESC LIMIT ?"
-_SELECT_LATEST = f"SELECT * FROM ({_SELECT} ORDER BY rowid DESC LIMIT ?) WHERE instr(value, ?) LIMIT ?"  # noqa: S608  # ours
-_UPDATE = "UPDATE Cache SET value = ? WHERE key = ? AND raw = 1"
-_FILENAME = re.compile(r"[0-9a-f]{2}/[0-9a-f]{30}\.parquet")
+def _filename(stored: Stored) -> str:
+    return "/".join(stored.path.parts[-2:])
+
+
+_all: weakref.WeakSet[DiskStore] = weakref.WeakSet()
 
 
 def _newest_first(found: list[Stored]) -> list[Stored]:
@@ -277,68 +524,3 @@ def _was_fetched_meanwhile(stored: Entry, slow: Entry) -> bool:
     """Whether somebody began a fetch, and stored it, while a slower one that had begun before went on."""
     began, elapsed = slow.provenance.fetched_at, slow.provenance.elapsed
     return began < stored.provenance.fetched_at <= began + timedelta(seconds=elapsed)
-
-
-def _is_ours(filename: object) -> bool:
-    """Whether a row's file name is one that this store writes: none of those leaves its folder."""
-    return isinstance(filename, str) and _FILENAME.fullmatch(filename) is not None
-
-
-def _copy(payload: memoryview | BinaryIO, path: Path) -> tuple[str, int]:
-    """Write a payload to a new file that its owner alone can read; gives its checksum and size."""
-    path.parent.mkdir(mode=0o700, exist_ok=True)
-    checksum = xxhash.xxh3_128()
-    with open(path, "xb", opener=_private) as file:  # Path.open has no opener
-        for block in _blocks(payload):
-            checksum.update(block)
-            file.write(block)
-        return checksum.hexdigest(), file.tell()
-
-
-def _blocks(payload: memoryview | BinaryIO) -> Iterator[memoryview | bytes]:
-    if isinstance(payload, memoryview):
-        return (payload[start : start + _BLOCK] for start in range(0, len(payload), _BLOCK))
-    payload.seek(0)
-    return iter(partial(payload.read, _BLOCK), b"")
-
-
-@contextmanager
-def _gone_unless_done(path: Path) -> Iterator[None]:
-    """Leave no file behind where a full disk or an interruption ends what is done with it."""
-    try:
-        yield
-    except BaseException:
-        with suppress(OSError):  # what ended it is what is told
-            path.unlink()
-        raise
-
-
-def _private(path: str, flags: int) -> int:
-    """Opens a new file that its owner alone can read."""
-    return os.open(path, flags, 0o600)
-
-
-def _make_private(folder: Path) -> None:
-    """Make the folder, readable by its owner alone, and let git ignore it."""
-    parent = folder.parent
-    parent.mkdir(parents=True, mode=0o700, exist_ok=True)
-    if not any(parent.iterdir()):  # ours alone: another's folder gets no .gitignore
-        (parent / ".gitignore").write_text("*\n", encoding="utf-8")
-    folder.mkdir(mode=0o700, exist_ok=True)
-    with suppress(FileExistsError):  # before SQLite would make it readable for everybody
-        os.close(os.open(folder / diskcache.core.DBNAME, os.O_CREAT | os.O_EXCL, 0o600))
-
-
-@contextmanager
-def _faults(directory: Path) -> Iterator[None]:
-    """Every fault of the place as a StoreError that says what to do."""
-    try:
-        yield
-    except (sqlite3.Error, diskcache.Timeout, OSError) as fault:
-        told = "another process holds its lock" if isinstance(fault, diskcache.Timeout) else str(fault)
-        if isinstance(fault, OSError) and fault.strerror:
-            told = fault.strerror  # without a payload's random name: the same fault is said once
-        raise StoreError(
-            f"the cache directory {directory} cannot be used ({told}); queries run without it. "
-            "Mend or move it, or name another with SQLCACHE_NB_DIR"
-        ) from fault

@@ -17,6 +17,7 @@ from traitlets.config import Config
 
 from sqlcache_nb import api
 from sqlcache_nb.notebook import load_ipython_extension, unload_ipython_extension
+from tests.conftest import found_by
 from tests.oracle import inconsistencies
 
 FLIGHTS = [(1, "UA", "EWR", 2), (2, "AA", "JFK", 33), (3, "UA", "LGA", -5), (4, "B6", "JFK", 0)]
@@ -33,6 +34,7 @@ def isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setattr(api, "_default", [])
     yield tmp_path
     for cache in api._default:
+        assert found_by(cache) == ()
         cache.close()
     if (tmp_path / "cache").is_dir():
         assert inconsistencies(tmp_path / "cache") == []

@@ -105,6 +105,51 @@ def test_a_quick_fault_leaves_nothing(line: AwaitedLine, timer: HandTimer, shown
     assert shown == []
 
 
+def test_for_whom_one_waits_is_said_anew_until_the_answer_is_there(line: AwaitedLine, shown: Shown) -> None:
+    with line:
+        line.wait("waiting for kernel 4711, 1 s")
+        line.wait("waiting for kernel 4711, 2 s")
+        line.say("hit · fetched just now by kernel 4711 · waited 3 s")
+    assert shown == [
+        (False, "waiting for kernel 4711, 1 s ..."),
+        (True, "waiting for kernel 4711, 2 s ..."),
+        (True, "hit · fetched just now by kernel 4711 · waited 3 s"),
+    ]
+
+
+def test_who_waited_in_vain_and_asks_says_so_in_the_same_place(
+    line: AwaitedLine, timer: HandTimer, shown: Shown
+) -> None:
+    with line:
+        line.wait("waiting for kernel 4711, 1 s")
+        line.expect("miss: first time · flights.db")
+        assert timer.call is None
+        line.say("miss: first time · waited 1 s for kernel 4711 · flights.db")
+    assert shown[1:] == [
+        (True, "miss: first time · flights.db · asking ..."),
+        (True, "miss: first time · waited 1 s for kernel 4711 · flights.db"),
+    ]
+
+
+def test_an_interrupted_wait_leaves_no_promise(line: AwaitedLine, shown: Shown) -> None:
+    def ask() -> None:
+        with line:
+            line.wait("waiting for kernel 4711, 1 s")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        ask()
+    assert shown[1:] == [(True, "waiting for kernel 4711, 1 s · no answer")]
+
+
+def test_where_nothing_can_be_replaced_waiting_is_said_once(timer: HandTimer, shown: Shown) -> None:
+    with AwaitedLine(timer) as line:
+        line.wait("waiting for kernel 4711, 1 s")
+        line.wait("waiting for kernel 4711, 2 s")
+        line.say("hit")
+    assert shown == [(False, "waiting for kernel 4711, 1 s"), (False, "hit")]
+
+
 def test_where_nothing_can_be_replaced_only_the_whole_line_is_said(timer: HandTimer, shown: Shown) -> None:
     with AwaitedLine(timer) as line:  # an IPython in a terminal
         line.expect("miss: first time · flights.db")

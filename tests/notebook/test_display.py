@@ -26,4 +26,4 @@ def test_help_fits_a_cell() -> None:
 def test_no_entries(tmp_path: object) -> None:
     with QueryCache(f"{tmp_path}/cache") as cache:
         table = entries_table(cache.entries(), datetime.now(UTC))
-    assert list(table.columns) == "key name tags source sql shape size fetched age took".split()
+    assert list(table.columns) == ("key name tags source sql shape size fetched age used took pinned".split())

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from sqlcache_nb.errors import NotebookError
 from sqlcache_nb.notebook.grammar import (
     CellRequest,
+    Check,
     Clear,
     Connect,
     Help,
@@ -20,6 +21,7 @@ from sqlcache_nb.notebook.grammar import (
     LineQuery,
     List,
     Options,
+    Pin,
     Stats,
     parse_cell,
     parse_line,
@@ -136,6 +138,10 @@ def test_a_fault_shows_no_url() -> None:
         ("clear --key ab12", Clear(key="ab12")),
         ("clear --tag=t --older-than 7d", Clear(tag="t", older_than="7d")),
         ("clear --name n --source flights.db", Clear(name="n", source="flights.db")),
+        ("clear --unused-for 30d --unpinned-only", Clear(unused_for="30d", unpinned_only=True)),
+        ("clear --all --dry-run", Clear(all=True, dry_run=True)),
+        ("pin ab12", Pin("ab12")),
+        ("unpin 'my result'", Pin("my result", pinned=False)),
         ("connect db sqlite:///f.db", Connect("db", "sqlite:///f.db")),
         ("connect db engine", Connect("db", "engine")),
     ],
@@ -202,6 +208,8 @@ URL = "postgresql://ann:SECRET@db/sales"
         ("list -- a comment", "list is written"),
         ("info", "info is written: %cachedsql info KEY"),
         ("info a b", "info is written"),
+        ("pin", "pin is written: %cachedsql pin KEY"),
+        ("unpin a b", "unpin is written: %cachedsql unpin KEY"),
         ("connect x", "connect is written: %cachedsql connect ALIAS URL_OR_VARIABLE"),
         ("connect x postgresql://ann:SEC RET@db/sales", "connect is written"),
         (f"connect {URL} x", "connect is written"),
@@ -239,6 +247,8 @@ def test_an_option_after_the_sql_would_be_a_comment(option: str) -> None:
         ("clear --all --tag t", "not both"),
         ("clear --tag t rest", "clear takes options only"),
         ("list --all", "list takes no options"),
+        ("check --repair all", "check takes options only"),
+        ("check --all", "--all"),
         ("invalidate --all --table t", "not both"),
         ("invalidate --table t ab12", "a key only: invalidate ["),
         ("invalidate --key ab12", "unknown option --key"),
@@ -247,6 +257,9 @@ def test_an_option_after_the_sql_would_be_a_comment(option: str) -> None:
         ("clear --yes", "unknown option --yes (known: --all"),
         ("clear --help", "%cachedsql help"),
         ("--help", "%cachedsql help"),
+        ("clear --unused-for long", "--unused-for takes a time"),
+        ("clear --all --unpinned-only", "not both"),
+        ("pin --all", "pin takes no options: pin KEY"),
         ("clear --older-than soon", "--older-than takes a time"),
         ("--ttl soon SELECT 1", "--ttl takes a time"),
         ("--ttl 1h db --ttl 2h SELECT 1", "--ttl is given twice"),
@@ -262,6 +275,8 @@ def test_faults_of_a_line(line: str, says: str) -> None:
 @pytest.mark.parametrize(
     ("line", "verb"),
     [
+        ("check", Check()),
+        ("check --repair", Check(repair=True)),
         ("invalidate", Invalidate()),
         ("invalidate --all", Invalidate(all=True)),
         ("invalidate ab12", Invalidate(key="ab12")),
@@ -280,7 +295,8 @@ def test_filters_of_clear_are_the_keywords_of_the_cache() -> None:
     assert Invalidate(table="t").filters == {"table": "t"}
     assert Invalidate(all=True).filters == {}
     assert Clear(tag="t", older_than="7d").filters == {"tag": "t", "older_than": "7d"}
-    assert Clear(all=True).filters == {}
+    assert Clear(all=True, dry_run=True).filters == {}
+    assert Clear(unpinned_only=True, unused_for="1d").filters == {"unpinned_only": True, "unused_for": "1d"}
 
 
 def test_usage_hint() -> None:

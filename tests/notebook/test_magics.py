@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import stat
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +21,7 @@ from sqlalchemy import create_engine
 from sqlalchemy.engine import Engine
 from sqlalchemy.orm import Session
 
-from sqlcache_nb import QueryCache
+from sqlcache_nb import QueryCache, api
 from sqlcache_nb.errors import NotebookError
 from sqlcache_nb.notebook import load_ipython_extension, unload_ipython_extension
 
@@ -373,12 +376,86 @@ def test_clear_by_key(notebook: Notebook) -> None:
     assert "--older-than" in fault_of(notebook, "%cachedsql clear --older 7d")
 
 
+def test_check_says_what_is_wrong_and_repairs_it(notebook: Notebook, isolated: Path) -> None:
+    for number in range(2):
+        notebook.run(f"%%cachedsql db\nSELECT {number} AS n FROM flights")
+    notebook.run("%cachedsql check")
+    assert notebook.shown == "2 entries are sound; nothing is wrong"
+    next((isolated / "cache").rglob("*.parquet")).write_bytes(b"damaged")
+    notebook.run("%cachedsql check")
+    assert notebook.shown == "1 entry is sound; 1 payload is damaged"
+    notebook.run("%cachedsql check --repair")
+    assert notebook.shown == "1 entry is sound; 1 payload is damaged (mended)"
+    notebook.run("%cachedsql check")
+    assert notebook.shown == "1 entry is sound; nothing is wrong"
+
+
+def test_clear_says_what_would_go_and_what_goes(notebook: Notebook) -> None:
+    notebook.run("%%cachedsql db --name one\nSELECT * FROM flights")
+    notebook.run("%%cachedsql db --pin\nSELECT 2 AS n")
+    notebook.run("%cachedsql clear --all --dry-run")
+    assert notebook.shown.startswith("would remove 2 entries (")
+    notebook.run("%cachedsql clear --tag other --dry-run")
+    assert notebook.shown.strip() == "would remove nothing: no entry matches"
+    notebook.run("%cachedsql clear --unused-for 1d")
+    assert notebook.shown.strip() == "removed nothing: no entry matches"
+    notebook.run("%cachedsql clear --unpinned-only --unused-for 0s --dry-run")
+    assert notebook.shown.startswith("would remove 1 entry (")
+    notebook.run("%cachedsql clear --unpinned-only")
+    assert notebook.shown.startswith("removed 1 entry (")
+    assert notebook.run("%cachedsql list")["pinned"].tolist() == ["pinned"]
+    notebook.run("%cachedsql clear --all")
+    assert len(notebook.run("%cachedsql list")) == 0
+
+
+def test_pin_and_unpin(notebook: Notebook, engine: Engine, executed: list[str]) -> None:
+    question = "%%cachedsql db --name mine\nSELECT count(*) AS n FROM flights"
+    notebook.run(question)
+    key = notebook.run("%cachedsql list")["key"][0]
+    notebook.run(f"%cachedsql pin {key}")
+    assert notebook.shown.startswith(
+        f"pinned {key}: it is the answer until it is unpinned or refreshed · fetched"
+    )
+    notebook.run("%cachedsql db --write DELETE FROM flights WHERE id = 1")
+    assert notebook.run(question)["n"].tolist() == [4]
+    assert "· pinned; invalidated just now · flights.db" in notebook.shown
+    notebook.run("%cachedsql info mine")
+    assert "forever, until it is unpinned or refreshed; it was invalidated" in notebook.shown
+    assert re.search(r"^used +.* \(just now\)$", notebook.shown, re.MULTILINE)
+    notebook.run("%cachedsql unpin mine")
+    assert notebook.shown.strip() == f"unpinned {key}"
+    assert notebook.run(question)["n"].tolist() == [3]
+    assert "'nothing': see %cachedsql list" in fault_of(notebook, "%cachedsql pin nothing")
+
+
+def test_an_option_pins_and_a_refresh_ends_it_and_says_so(notebook: Notebook) -> None:
+    notebook.run("%%cachedsql db --pin\nSELECT * FROM flights")
+    assert "miss: first time · pinned · flights.db" in notebook.shown
+    notebook.run("%%cachedsql db --refresh\nSELECT * FROM flights")
+    assert "is no longer pinned: it was fetched again\nrefreshed · flights.db" in notebook.shown
+    assert "pin keeps the answer" in fault_of(notebook, "%%cachedsql db --pin --no-store\nSELECT 1")
+
+
+def test_what_was_dear_and_makes_room_is_a_note(notebook: Notebook, monkeypatch: pytest.MonkeyPatch) -> None:
+    notebook.run("%%cachedsql db\nSELECT * FROM flights")
+    cache = api.default_cache()
+    stored = cache._store().entries()[0]
+    dear = replace(stored.entry, provenance=replace(stored.entry.provenance, elapsed=300.0))
+    cache._store().update(dear)
+    monkeypatch.setattr(cache._space, "limit", stored.entry.bytes + 10)
+    notebook.run("%%cachedsql db\nSELECT 2 AS n")
+    assert "removed 1 entry (" in notebook.shown
+    assert "5 min of queries) to stay within size_limit" in notebook.shown
+
+
 def test_stats_and_help(notebook: Notebook) -> None:
     notebook.run("%%cachedsql db\nSELECT * FROM flights")
     notebook.run("%%cachedsql db\nSELECT * FROM flights")
     notebook.run("%cachedsql stats")
     assert "1 entry, " in notebook.shown
-    assert "1 hit, 1 miss" in notebook.shown
+    assert re.search(r"^size limit +[0-9.]+ [kMGT]B$", notebook.shown, re.MULTILINE)
+    for label in ("this session", "all sessions", datetime.now().astimezone().date()):
+        assert re.search(rf"^{label} +1 hit, 1 miss; saved .*, [0-9.]+ kB", notebook.shown, re.MULTILINE)
     for line in ("%cachedsql help", "%cachedsql"):
         notebook.run(line)
         assert "--no-store" in notebook.shown

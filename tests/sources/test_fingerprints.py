@@ -101,6 +101,8 @@ class ByDriver(PostgresqlContract):
 
 
 class TestAdbc(ByDriver):
+    is_always_in_transaction = True
+
     @pytest.fixture
     def con(self, filled: str) -> Iterator[Any]:
         dbapi = pytest.importorskip(

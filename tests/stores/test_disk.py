@@ -6,21 +6,22 @@ import io
 import json
 import os
 import pickle
-import shutil
 import signal
 import sqlite3
 import stat
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from sqlcache_nb.errors import StoreError
-from sqlcache_nb.stores import Removed, disk
-from sqlcache_nb.stores.disk import DiskStore, ParquetDisk
+from sqlcache_nb.stores import Removed, Report, rows
+from sqlcache_nb.stores.disk import DiskStore
+from sqlcache_nb.stores.table import ParquetDisk
+from tests.faults import as_nobody, change_row, filename_of, rows_of
 from tests.oracle import inconsistencies
 from tests.store_contract import StoreContract, entry_of
 
@@ -36,13 +37,9 @@ def directory(tmp_path: Path) -> Path:
 def store(directory: Path) -> Iterator[DiskStore]:
     store = DiskStore(directory)
     yield store
+    assert store.check().faults == 0
     store.close()
     assert inconsistencies(directory) == []
-
-
-def change_row(directory: Path, statement: str, *values: object) -> None:
-    with closing(sqlite3.connect(directory / "v1" / "cache.db")) as con, con:
-        con.execute(statement, values)
 
 
 class TestContract(StoreContract):
@@ -53,7 +50,7 @@ class TestLayout:
     def test_statements_that_are_alike_are_found_by_an_index(self, store: DiskStore, directory: Path) -> None:
         store.write(entry_of(KEY), memoryview(b"payload"))
         with closing(sqlite3.connect(directory / "v1" / "cache.db")) as con:
-            plan = con.execute(f"EXPLAIN QUERY PLAN {disk._SELECT_ALIKE}", ("x", 1)).fetchall()
+            plan = con.execute(f"EXPLAIN QUERY PLAN {rows.SELECT_ALIKE}", ("x", 1)).fetchall()
         assert [row[3] for row in plan] == ["SEARCH Cache USING INDEX Cache_tag_rowid (tag=?)"]
 
     def test_a_damaged_row_is_like_nothing(self, store: DiskStore, directory: Path) -> None:
@@ -136,7 +133,7 @@ class TestNoPickle:
             assert store.lookup(KEY) is None
             assert store.entries() == []
         assert not (directory / "ran").exists()
-        store.delete([KEY])
+        store.delete(rows_of(store, KEY))
         stored.path.unlink()
 
     @pytest.mark.parametrize(
@@ -148,7 +145,7 @@ class TestNoPickle:
         stored = store.write(entry_of(KEY), memoryview(b"payload"))
         change_row(directory, "UPDATE Cache SET filename = ?", filename)
         assert store.lookup(KEY) is None
-        store.delete([KEY])
+        store.delete(rows_of(store, KEY))
         stored.path.unlink()
 
     def test_deleting_a_row_that_points_outside_deletes_nothing_there(
@@ -158,22 +155,88 @@ class TestNoPickle:
         victim.write_bytes(b"precious")
         stored = store.write(entry_of(KEY), memoryview(b"payload"))
         change_row(directory, "UPDATE Cache SET filename = '../../victim.parquet'")
-        store.delete([KEY])
+        store.delete(rows_of(store, KEY))
         assert victim.read_bytes() == b"precious"
         stored.path.unlink()
 
 
 class TestDamage:
-    @pytest.mark.parametrize("value", ["", "{", "[]", "null", '{"format": 1}', '{"format": 99}'])
-    def test_an_entry_that_cannot_be_read_is_a_miss(
-        self, store: DiskStore, directory: Path, value: str
+    @pytest.mark.parametrize(
+        "value",
+        ["", "{", "[]", "null", "{}", '{"format": null}', '{"format": 2}', b"\xff\xfe", 7, "[" * 10_000],
+    )
+    def test_a_row_that_cannot_be_read_is_a_miss_and_deleted_with_its_payload(
+        self, store: DiskStore, directory: Path, value: object
     ) -> None:
         stored = store.write(entry_of(KEY), memoryview(b"payload"))
         change_row(directory, "UPDATE Cache SET value = ?", value)
+        assert store.entries() == []
+        assert store.lookup(KEY) is None
+        assert not stored.path.exists()
+        assert store.check() == Report()
+
+    @pytest.mark.parametrize(
+        "value", ['{"format": 1}', '{"seal": "x", "format": 99, "new": NONE}', '{"format": 3}']
+    )
+    def test_an_entry_of_another_version_is_a_miss_and_left_alone(
+        self, store: DiskStore, directory: Path, value: str
+    ) -> None:
+        value = value.replace("NONE", "null")
+        stored = store.write(entry_of(KEY), memoryview(b"payload"))
+        ours = change_row(directory, "UPDATE Cache SET value = ? RETURNING value", value)
         assert store.lookup(KEY) is None
         assert store.entries() == []
-        assert stored.path.exists()  # left alone: it may be another version's
-        change_row(directory, "UPDATE Cache SET value = ?", stored.entry.to_json())
+        for repair in (False, True):
+            report = store.check(repair=repair)
+            assert (report.unknown, report.faults) == ((KEY,), 0)
+        assert stored.path.exists()
+        assert ours == [(value,)]
+        store.clear()
+
+    def test_one_that_is_damaged_leaves_the_payload_of_another_alone(
+        self, store: DiskStore, directory: Path
+    ) -> None:
+        stored = store.write(entry_of(KEY), memoryview(b"payload"))
+        other = store.write(entry_of("b" * 64), memoryview(b"other"))
+        change_row(
+            directory,
+            "UPDATE Cache SET filename = (SELECT filename FROM Cache WHERE key = ?) WHERE key = ?",
+            *("b" * 64, KEY),
+        )
+        assert store.lookup(KEY) is None
+        assert store.read(other) == b"other"
+        assert store.check().unfinished == (filename_of(stored, directory),)
+        stored.path.unlink()
+
+    def test_rows_that_were_mixed_up_are_misses(self, store: DiskStore, directory: Path) -> None:
+        for key in "ab":
+            store.write(entry_of(key * 64), memoryview(b"payload"))
+        change_row(directory, "UPDATE Cache SET key = 'c' WHERE key = ?", KEY)
+        change_row(directory, "UPDATE Cache SET key = ? WHERE key = ?", KEY, "b" * 64)
+        change_row(directory, "UPDATE Cache SET key = ? WHERE key = 'c'", "b" * 64)
+        assert [store.lookup(key * 64) for key in "ab"] == [None, None]
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            "size = 8",
+            "mode = 1",
+            "raw = 0",
+            "expire_time = 1.0",
+            "filename = NULL",
+            "filename = x'ff'",
+            "key = 7",
+        ],
+    )
+    def test_a_column_that_was_changed_is_a_miss(
+        self, store: DiskStore, directory: Path, change: str
+    ) -> None:
+        stored = store.write(entry_of(KEY), memoryview(b"payload"))
+        change_row(directory, f"UPDATE Cache SET {change}")
+        assert store.lookup(KEY) is None
+        assert store.entries() == []
+        store.check(repair=True)
+        stored.path.unlink(missing_ok=True)
 
     def test_clear_deletes_rows_that_cannot_be_read_and_their_payloads(
         self, store: DiskStore, directory: Path
@@ -193,19 +256,6 @@ class TestDamage:
 
 
 class TestFaults:
-    def test_a_corrupt_database_is_a_store_error_and_stays_as_it_is(self, directory: Path) -> None:
-        store = DiskStore(directory)
-        stored = store.write(entry_of(KEY), memoryview(b"payload"))
-        store.close()
-        database = directory / "v1" / "cache.db"
-        for leftover in database.parent.glob("cache.db-*"):
-            leftover.unlink()
-        database.write_bytes(b"not a database at all" * 100)
-        with pytest.raises(StoreError, match="cannot be used"):
-            DiskStore(directory)
-        assert stored.path.read_bytes() == b"payload"
-        assert database.read_bytes().startswith(b"not a database")
-
     def test_a_directory_that_cannot_be_made_is_a_store_error(self, tmp_path: Path) -> None:
         (tmp_path / "file").write_text("in the way")
         with pytest.raises(StoreError, match="SQLCACHE_NB_DIR"):
@@ -248,37 +298,21 @@ class TestFaults:
         assert list(directory.rglob("*.parquet")) == []
         assert store.lookup(KEY) is None
 
+    @pytest.mark.skipif(not hasattr(os, "setuid"), reason="needs another user, which POSIX has")
     @pytest.mark.parametrize("look", ["read", "open"])
     def test_a_payload_that_the_disk_does_not_give_is_a_store_error_and_is_kept(
-        self, store: DiskStore, look: str
+        self, store: DiskStore, directory: Path, look: str
     ) -> None:
         stored = store.write(entry_of(KEY), memoryview(b"payload"))
-        stored.path.unlink()
-        stored.path.mkdir()  # for root, too, cannot be read
-        with pytest.raises(StoreError, match="cannot be used"):
-            getattr(store, look)(stored)
-        assert store.lookup(KEY) == stored
-        stored.path.rmdir()
-        stored.path.write_bytes(b"payload")
-
-    def test_a_folder_that_is_gone_is_a_store_error(self, directory: Path) -> None:
-        store = DiskStore(directory)
-        shutil.rmtree(directory / "v1")
-        with pytest.raises(StoreError, match="cannot be used"):
-            store.spool()
         store.close()
-
-    @pytest.mark.skipif(not hasattr(os, "setuid"), reason="needs another user, which POSIX has")
-    def test_a_read_only_directory_is_a_store_error(self, directory: Path) -> None:
-        DiskStore(directory).close()
-        for path in (directory, directory / "v1"):
-            path.chmod(0o555)
-        try:
-            with as_nobody(directory), pytest.raises(StoreError, match="cannot be used"):
-                DiskStore(directory)
-        finally:
-            for path in (directory, directory / "v1"):
-                path.chmod(0o700)
+        for path in (directory, *directory.rglob("*")):
+            path.chmod(0o777)
+        stored.path.chmod(0)
+        with as_nobody(directory), pytest.raises(StoreError, match=r"cannot be used \(Permission denied\)"):
+            getattr(store, look)(stored)
+        store.close()
+        stored.path.chmod(0o600)
+        assert store.lookup(KEY) == stored
 
 
 WRITE_OVER_THE_LIMIT = """
@@ -298,19 +332,3 @@ try:
 except (StoreError, OSError) as fault:
     print(type(fault).__name__)
 """
-
-
-@contextmanager
-def as_nobody(directory: Path) -> Iterator[None]:
-    """For as long as it lasts this process may do what any user may: root may write anywhere."""
-    if os.geteuid() != 0:
-        yield
-        return
-    for folder in directory.parents:  # the way to the directory must be open to others
-        if folder.stat().st_uid == 0 and len(folder.parts) > 2:
-            folder.chmod(folder.stat().st_mode | 0o055)
-    os.seteuid(65_534)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
