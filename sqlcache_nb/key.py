@@ -15,6 +15,7 @@ from datetime import date, datetime, time, timedelta, timezone, tzinfo
 from decimal import Decimal
 from enum import Enum
 from fractions import Fraction
+from functools import lru_cache
 from hashlib import sha256
 from ipaddress import (
     IPv4Address,
@@ -70,7 +71,7 @@ class Key:
                 part = encode(parts[name])
             except NotCacheable as refusal:
                 raise NotCacheable(f"{name}: {refusal}") from None
-            pieces += (encode(name), part)
+            pieces += (_name(name), part)
             encoded[name] = part
         return cls(sha256(b"".join(pieces)).hexdigest(), encoded)
 
@@ -179,6 +180,9 @@ def _tagging(kind: type) -> Callable[[Any], bytes]:
 def _string(value: str) -> bytes:
     body = value.encode("utf-8", "surrogatepass")
     return b"str:%d:%s" % (len(body), body)
+
+
+_name = lru_cache(maxsize=64)(_string)  # of a part: there are few
 
 
 def _items(kind: type) -> Callable[[Any], bytes]:

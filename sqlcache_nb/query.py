@@ -66,12 +66,21 @@ class Query:
     def parts(self) -> dict[str, object]:
         """The named parts that a key is made of."""
         return {
-            "statement": [self.kind, self.sql, *self.beside],
+            "statement": _statement(self.kind, self.sql, self.beside),
             "parameters": [self.params, self.positions],
-            "result types": list(self.result_types),
+            "result types": list(self.result_types) if self.result_types else _NOTHING,
             "options": self.options,
             "environment": self.environment,
         }
+
+
+_NOTHING = ConstantList()
+
+
+@lru_cache(maxsize=64)
+def _statement(kind: str, sql: str, beside: tuple[object, ...]) -> ConstantList:
+    """What is asked, for a statement that is asked again the same object, whose bytes are known (`constant`)."""
+    return ConstantList([kind, sql, *beside])
 
 
 def ask(
