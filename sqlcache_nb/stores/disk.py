@@ -468,6 +468,8 @@ class DiskStore:
             if not self._reader.is_current():
                 self._reopen()
                 return True
+            if self._table is None and places.lacks_tables(fault) and self._is_made():
+                return True
             kind = places.kind_of(fault)
             if kind is Fault.DAMAGED or (
                 kind is Fault.READ_ONLY
@@ -478,6 +480,13 @@ class DiskStore:
                 return True
         except (*_FAULTS, StoreError):
             return False  # the first fault is what is told
+        return False
+
+    def _is_made(self) -> bool:
+        """Whether tables could be made in a database that has none: another process may be about to make them."""
+        with suppress(*_FAULTS):  # then it is damaged
+            self._begin()
+            return True
         return False
 
     def _reopen(self) -> None:

@@ -94,6 +94,15 @@ def kind_of(fault: BaseException) -> Fault:
     return Fault.OTHER
 
 
+def lacks_tables(fault: BaseException) -> bool:
+    """Whether a database has no tables, or not yet.
+
+    Args:
+        fault: an error of SQLite or of the system.
+    """
+    return isinstance(fault, sqlite3.OperationalError) and str(fault).startswith("no such table")
+
+
 def lacks_room(fault: sqlite3.Error) -> bool:
     """Whether a disk may be full: SQLite says so of its log in two ways.
 

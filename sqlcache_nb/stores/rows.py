@@ -138,6 +138,21 @@ def is_pinned(columns: Columns) -> bool:
     return False
 
 
+class ClosesWithItsThread:
+    """Closes a connection when the thread ends whose own it is.
+
+    Args:
+        con: the connection; it may have been closed before.
+    """
+
+    def __init__(self, con: sqlite3.Connection) -> None:
+        self._con = con
+
+    def __del__(self) -> None:
+        with suppress(sqlite3.Error):  # collected in another thread, which may not close it
+            self._con.close()
+
+
 class Reader:
     """Connections that only read, one for each thread: they write nothing and wait for no writer.
 
@@ -167,6 +182,7 @@ class Reader:
             pass
         self.close()  # also one that a parent process opened: used by both, it would damage the database
         local.con, local.state = self._connect()
+        local.end = ClosesWithItsThread(local.con)
         local.process, local.file = os.getpid(), _file(self._path)
         return local.con  # type: ignore[no-any-return]  # a thread's own space is not typed
 

@@ -16,7 +16,7 @@ import diskcache
 
 from sqlcache_nb.parts import likeness
 from sqlcache_nb.stores.places import DATABASE
-from sqlcache_nb.stores.rows import MODE, SELECT_ONE, WAIT, Columns, Row, sealed, worded
+from sqlcache_nb.stores.rows import MODE, SELECT_ONE, WAIT, ClosesWithItsThread, Columns, Row, sealed, worded
 
 _SETTINGS = diskcache.DEFAULT_SETTINGS | {
     "eviction_policy": "none",
@@ -83,6 +83,7 @@ class Table(diskcache.Cache):  # type: ignore[misc]  # diskcache has no type hin
 
     def __init__(self, folder: Path) -> None:
         _take_away_other_settings(folder)
+        self._ends = threading.local()
         try:
             super().__init__(str(folder), timeout=WAIT, disk=ParquetDisk, **_SETTINGS)
         except BaseException:
@@ -93,6 +94,8 @@ class Table(diskcache.Cache):  # type: ignore[misc]  # diskcache has no type hin
     def con(self) -> sqlite3.Connection:
         """This thread's connection."""
         con: sqlite3.Connection = self._con
+        if getattr(self._ends, "con", None) is not con:
+            self._ends.con, self._ends.end = con, ClosesWithItsThread(con)
         return con
 
     @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import json
 import os
@@ -11,6 +12,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -332,3 +334,29 @@ try:
 except (StoreError, OSError) as fault:
     print(type(fault).__name__)
 """
+
+
+def test_a_thread_that_ends_leaves_no_connection_open(tmp_path: Path) -> None:
+    """What is not closed when it is collected warns, and a warning fails this test."""
+
+    def use() -> None:
+        disk.write(entry_of(KEY), memoryview(b"data"))
+        assert disk.lookup(KEY) is not None
+
+    with closing(DiskStore(tmp_path / "cache")) as disk:
+        thread = threading.Thread(target=use)
+        thread.start()
+        thread.join()
+        gc.collect()
+        assert disk.lookup(KEY) is not None
+
+
+def test_a_database_that_another_process_is_about_to_fill_is_not_set_aside(tmp_path: Path) -> None:
+    with closing(DiskStore(tmp_path / "cache")):
+        pass
+    database = tmp_path / "cache" / "v1" / "cache.db"
+    with closing(sqlite3.connect(database)) as con, con:
+        con.execute("DROP TABLE Cache")  # as long as it is not made
+    with closing(DiskStore(tmp_path / "cache")) as disk:
+        disk.write(entry_of(KEY), memoryview(b"data"))
+        assert disk.check().aside == ()
