@@ -49,9 +49,7 @@ def _together(facts: Facts, behind: Behind, dialect: str) -> Facts:
         facts = _merged(facts, _examined(function, dialect), function.name)
     if behind.tables is None:
         return replace(facts, opaque=True)
-    known = {table.casefold() for table in facts.tables}
-    further = tuple(table for table in behind.tables if table.casefold() not in known)
-    return replace(facts, tables=facts.tables + further)
+    return replace(facts, tables=_united(facts.tables, behind.tables))
 
 
 def _examined(function: Function, dialect: str) -> Facts:
@@ -80,10 +78,9 @@ def _examined(function: Function, dialect: str) -> Facts:
 def _merged(facts: Facts, behind: Facts, name: str) -> Facts:
     """The facts of a statement with those of one piece of code behind it."""
     writes = f"the statement calls {name}, which does more than read" if behind.kind is Kind.WRITE else ""
-    known = {table.casefold() for table in facts.tables}
     return replace(
         facts,
-        tables=facts.tables + tuple(table for table in behind.tables if table.casefold() not in known),
+        tables=_united(facts.tables, behind.tables),
         volatile=facts.volatile or behind.volatile,
         daily=facts.daily or behind.daily,
         chance=facts.chance or behind.chance,
@@ -91,3 +88,9 @@ def _merged(facts: Facts, behind: Facts, name: str) -> Facts:
         opaque=facts.opaque or behind.opaque,
         names=facts.names | behind.names,
     )
+
+
+def _united(tables: tuple[str, ...], further: tuple[str, ...]) -> tuple[str, ...]:
+    """The tables of a statement, and those that it does not name itself in whatever case."""
+    known = {table.casefold() for table in tables}
+    return tables + tuple(table for table in further if table.casefold() not in known)

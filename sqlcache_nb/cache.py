@@ -208,7 +208,7 @@ class QueryCache(Keeper):
                 flight.landed()
         if flight.waited is None:
             return result
-        whom = None if flight.awaited is None else report.whom(flight.awaited, os.getpid(), gethostname())
+        whom = None if flight.awaited is None else _whom(flight.awaited)
         return replace(result, waited=flight.waited, waited_for=whom)
 
     def _answer(
@@ -292,7 +292,7 @@ class QueryCache(Keeper):
 
         def tell(note: Note, waited: float) -> None:
             asking = max((self._clock() - note.since).total_seconds(), waited)
-            line = report.waiting(report.whom(note, os.getpid(), gethostname()), asking)
+            line = report.waiting(_whom(note), asking)
             if waiting is not None:
                 waiting(line)
             elif not said:
@@ -460,6 +460,11 @@ class QueryCache(Keeper):
         from sqlcache_nb.sources import writing
 
         return Written(*writing.execute(con, sql, params, self._invalidated_by))
+
+
+def _whom(note: Note) -> str:
+    """Who asks the database, as it is called in this process."""
+    return report.whom(note, os.getpid(), gethostname())
 
 
 _NEVER_SEEN = Verdict(False, Reason.FIRST_TIME)

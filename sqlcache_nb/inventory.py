@@ -221,11 +221,9 @@ class Inventory:
             return (now - entry.provenance.fetched_at).total_seconds()
 
         def idle(entry: Entry) -> float:
-            return (
-                age(entry)
-                if last is None
-                else (now - last(entry.key, entry.provenance.fetched_at)).total_seconds()
-            )
+            if last is None:  # nobody asks
+                return age(entry)
+            return (now - last(entry.key, entry.provenance.fetched_at)).total_seconds()
 
         return [row for row in rows if selection.fits(row.entry, age, idle)]
 

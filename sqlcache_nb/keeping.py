@@ -149,9 +149,8 @@ class Keeper(Shielded):
             entry_of(miss.question, miss.facts, provenance), ttl=options.seconds, pinned=options.pin
         )
         if before is not None:
-            if (
-                before.entry.pinned and not options.refresh
-            ):  # by another kernel just now, or of another directory
+            # By another kernel just now, or of another directory.
+            if before.entry.pinned and not options.refresh:
                 raise NotCacheable("what is stored of this question is pinned")
             entry = entry.replacing(before.entry, self._clock())
         entry = entry.labelled(options.name, options.tags)

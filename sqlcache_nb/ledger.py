@@ -149,9 +149,8 @@ class Ledger:
             if self._timer is None:
                 timer = threading.Timer(self._every, self.flush)
                 timer.daemon = True
-                with suppress(
-                    RuntimeError
-                ):  # at the end of the process there are no new threads: it flushes, too
+                # At the end of the process there are no new threads: it flushes, too.
+                with suppress(RuntimeError):
                     timer.start()
                     self._timer = timer
 

@@ -54,11 +54,8 @@ def pinned(entry: Entry, now: datetime) -> str:
         entry: the pinned entry.
         now: the time, with a zone.
     """
-    fetched = entry.provenance.fetched_at
     told = f"pinned {_key(entry)}: it is the answer until it is unpinned or refreshed"
-    return (
-        f"{told} · fetched {quantities.moment(fetched)} ({quantities.ago((now - fetched).total_seconds())})"
-    )
+    return f"{told} · fetched {quantities.moment_and_age(entry.provenance.fetched_at, now)}"
 
 
 def unpinned(entry: Entry, *, refreshed: bool = False) -> str:

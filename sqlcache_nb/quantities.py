@@ -19,6 +19,16 @@ def moment(when: datetime) -> str:
     return f"{when.astimezone():%Y-%m-%d %H:%M}"
 
 
+def moment_and_age(when: datetime, now: datetime) -> str:
+    """A time, and how long ago that was.
+
+    Args:
+        when: the time, with a zone.
+        now: the present, with a zone.
+    """
+    return f"{moment(when)} ({ago((now - when).total_seconds())})"
+
+
 def age(seconds: float) -> str:
     """An age in its largest unit, rounded down.
 

@@ -198,8 +198,7 @@ def why_miss(near: Nearest | None, now: datetime) -> str:
 
 
 def _fetched(entry: Entry, now: datetime) -> str:
-    fetched = entry.provenance.fetched_at
-    return f"fetched {quantities.moment(fetched)} ({quantities.ago((now - fetched).total_seconds())})"
+    return f"fetched {quantities.moment_and_age(entry.provenance.fetched_at, now)}"
 
 
 def _short_key(entry: Entry) -> str:
@@ -349,8 +348,7 @@ def fresh_while(entry: Entry, *, default_ttl: float, now: datetime) -> str:
             return frozen
         return f"{frozen}; it was invalidated {quantities.moment(entry.invalidated_at)}, which counts then"
     if entry.invalidated_at is not None:
-        since = (now - entry.invalidated_at).total_seconds()
-        return f"no longer; it was invalidated {quantities.moment(entry.invalidated_at)} ({quantities.ago(since)})"
+        return f"no longer; it was invalidated {quantities.moment_and_age(entry.invalidated_at, now)}"
     told = f"on {entry.day} in {entry.zone}, " if entry.day is not None else ""
     if entry.exact:
         if entry.day not in (None, day_in(entry.zone, now)):

@@ -43,6 +43,9 @@ def postgresql() -> Iterator[str]:
         _folder() as folder,
         pgserver.get_server(folder / "data") as server,
     ):
+        # Its transactions are nobody's: they come when they like, and what counts transactions would meet them.
+        for sql in ("ALTER SYSTEM SET autovacuum = off", "SELECT pg_reload_conf()"):
+            server.psql(sql)
         yield server.get_uri().replace("postgresql://", "postgresql+psycopg://", 1)
 
 

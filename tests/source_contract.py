@@ -18,6 +18,14 @@ from tests.strict import differences
 QUERY = "select id, region, amount from sales order by id"
 
 
+def outcomes(cache: QueryCache, con: Any, sql: Any = QUERY, **options: Any) -> list[Outcome]:
+    """Of the same question twice; each answer is pandas' own."""
+    results = [cache.read(sql, con, **options) for _ in range(2)]
+    asked = pd.read_sql(sql, con)
+    assert [differences(asked, result.frame) for result in results] == [[], []]
+    return [result.outcome for result in results]
+
+
 class Contract:
     """Subclasses give the fixture `con`, and say the database's `label`."""
 

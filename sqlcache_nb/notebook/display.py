@@ -129,7 +129,6 @@ def entry_text(entry: Entry, now: datetime, default_ttl: float, last_used: datet
         last_used: when it was last used or fetched, with a zone.
     """
     provenance = entry.provenance
-    fetched = provenance.fetched_at
     facts = {
         "key": entry.key,
         "name": entry.name or "",
@@ -137,8 +136,8 @@ def entry_text(entry: Entry, now: datetime, default_ttl: float, last_used: datet
         "source": f"{provenance.source} ({provenance.dialect})" if provenance.dialect else provenance.source,
         "tables": ", ".join(provenance.tables),
         "params": ", ".join(f":{name} = {value}" for name, value in provenance.params.items()),
-        "fetched": f"{quantities.moment(fetched)} ({quantities.ago((now - fetched).total_seconds())})",
-        "used": f"{quantities.moment(last_used)} ({quantities.ago((now - last_used).total_seconds())})",
+        "fetched": quantities.moment_and_age(provenance.fetched_at, now),
+        "used": quantities.moment_and_age(last_used, now),
         "took": quantities.duration(provenance.elapsed),
         "shape": quantities.shape(provenance.rows, provenance.columns),
         "chunks": "" if provenance.chunks is None else f"{provenance.chunks:,}",

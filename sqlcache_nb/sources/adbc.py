@@ -8,12 +8,12 @@ from weakref import WeakKeyDictionary
 
 from sqlcache_nb.errors import NotCacheable
 from sqlcache_nb.identity import SourceIdentity, file_identity
-from sqlcache_nb.schema import Behind, Name, Schema
+from sqlcache_nb.schema import Schema
 from sqlcache_nb.sources import sqlite
 from sqlcache_nb.sources.base import Source
 from sqlcache_nb.sources.files import is_open, sqlite_schema_cookie
 from sqlcache_nb.sources.fingerprints import Fingerprint
-from sqlcache_nb.sources.sessions import CannotAsk, LiveSession, State
+from sqlcache_nb.sources.sessions import CannotAsk, LiveSession, LiveSource, State
 
 _first_tokens: WeakKeyDictionary[Any, str | None] = WeakKeyDictionary()
 
@@ -29,15 +29,13 @@ def adbc_source(con: Any, *, vouched: bool = False) -> Source:
     return AdbcSource(con) if vendor.lower() == "sqlite" else AdbcServerSource(con, vendor, vouched=vouched)
 
 
-class AdbcServerSource(Source):
+class AdbcServerSource(LiveSource):
     """An ADBC connection to a server."""
 
     def __init__(self, con: Any, vendor: str, *, vouched: bool) -> None:
         super().__init__(con, vendor)
         self.dialect_name = vendor.lower()
         self._vouched = vouched
-        self._session: AdbcSession | None = None
-        self._fingerprint: Fingerprint | None = None
 
     @property
     def label(self) -> str:
@@ -60,19 +58,6 @@ class AdbcServerSource(Source):
 
     def _identity(self, fingerprint: Fingerprint) -> SourceIdentity:
         return SourceIdentity(self.dialect_name, "adbc", user=fingerprint.user, database=fingerprint.database)
-
-    def behind(self, names: frozenset[Name]) -> Behind | None:
-        return None if self._session is None else self._session.behind(names)
-
-    def in_transaction(self) -> bool:
-        return self._session is not None and self._session.has_begun
-
-    def confirm(self, *, volatile: bool) -> None:
-        if self._session is not None and self._fingerprint is not None:
-            self._session.confirm(self._fingerprint, volatile=volatile)
-
-    def zone(self) -> str | None:
-        return None if self._session is None else self._session.zone()
 
 
 class AdbcSession(LiveSession):

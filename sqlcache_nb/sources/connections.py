@@ -22,10 +22,10 @@ from sqlcache_nb.schema import Behind, Name, Schema
 from sqlcache_nb.sources import duckdb, files, pools, servers, sqlite
 from sqlcache_nb.sources.base import Source
 from sqlcache_nb.sources.fingerprints import Fingerprint
-from sqlcache_nb.sources.sessions import CannotAsk, LiveSession
+from sqlcache_nb.sources.sessions import CannotAsk, LiveSession, LiveSource
 
 
-class ConnectionSource(Source):
+class ConnectionSource(LiveSource):
     """A Connection in a person's hands: identified where one can look at its whole session.
 
     Args:
@@ -41,8 +41,6 @@ class ConnectionSource(Source):
         self._begun = begun
         self._vouched = vouched
         self._duckdb = DuckdbSession(connection)
-        self._session: LiveSession | None = None
-        self._fingerprint: Fingerprint | None = None
         take_dialect(self, connection.dialect)
 
     @cached_property
@@ -96,14 +94,10 @@ class ConnectionSource(Source):
 
     def confirm(self, *, volatile: bool) -> None:
         self._duckdb.confirm()
-        if self._session is not None and self._fingerprint is not None:
-            self._session.confirm(self._fingerprint, volatile=volatile)
+        super().confirm(volatile=volatile)
 
     def schema(self) -> Schema | None:
         return schema_of(self.con) if self.dialect_name in FILE_DIALECTS else None
-
-    def behind(self, names: frozenset[Name]) -> Behind | None:
-        return None if self._session is None else self._session.behind(names)
 
     def has_table(self, name: str) -> bool:
         return has_table(self.con, name)
@@ -111,10 +105,10 @@ class ConnectionSource(Source):
     def zone(self) -> str | None:
         if self.dialect_name in FILE_DIALECTS:
             return zone_of(self.con)
-        return None if self._session is None else self._session.zone()
+        return super().zone()
 
     def in_transaction(self) -> bool:
-        return self.con.in_transaction() or (self._session is not None and self._session.has_begun)
+        return self.con.in_transaction() or super().in_transaction()
 
     def written(self) -> int | None:
         raw = self.con.connection.driver_connection

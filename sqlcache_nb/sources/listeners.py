@@ -29,9 +29,8 @@ def executes(listener: Any) -> bool:
     Args:
         listener: what was registered.
     """
-    seen: dict[
-        tuple[int, frozenset[str]], Any
-    ] = {}  # with what is looked at: a number is of one object while it lives
+    # With what is looked at: a number is of one object while it lives.
+    seen: dict[tuple[int, frozenset[str]], Any] = {}
     level = [(listener, frozenset[str]())]
     for _ in range(_DEPTH):
         below = []

@@ -8,13 +8,11 @@ from typing import Any
 
 from sqlcache_nb.errors import NotCacheable
 from sqlcache_nb.identity import SourceIdentity
-from sqlcache_nb.schema import Behind, Name
-from sqlcache_nb.sources.base import Source
 from sqlcache_nb.sources.fingerprints import Fingerprint
-from sqlcache_nb.sources.sessions import LiveSession
+from sqlcache_nb.sources.sessions import LiveSession, LiveSource
 
 
-class RawSource(Source):
+class RawSource(LiveSource):
     """A raw connection to PostgreSQL.
 
     psycopg2 is not among them: what converts its values is in no attribute.
@@ -31,8 +29,7 @@ class RawSource(Source):
         super().__init__(con, driver)
         self._driver = driver
         self._vouched = vouched
-        self._session = LiveSession(con, self.dialect_name)
-        self._fingerprint: Fingerprint | None = None
+        self._session: LiveSession = LiveSession(con, self.dialect_name)
 
     @property
     def label(self) -> str:
@@ -55,19 +52,6 @@ class RawSource(Source):
             user=fingerprint.user,
             database=fingerprint.database,
         )
-
-    def behind(self, names: frozenset[Name]) -> Behind | None:
-        return self._session.behind(names)
-
-    def in_transaction(self) -> bool:
-        return self._session.has_begun
-
-    def confirm(self, *, volatile: bool) -> None:
-        if self._fingerprint is not None:
-            self._session.confirm(self._fingerprint, volatile=volatile)
-
-    def zone(self) -> str | None:
-        return self._session.zone()
 
 
 def is_known(con: Any) -> str | None:

@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeVar
 from sqlcache_nb.errors import NotCacheable
 from sqlcache_nb.schema import Behind, Name
 from sqlcache_nb.sources import catalog, converters, mysql, postgresql
-from sqlcache_nb.sources.base import Execute
+from sqlcache_nb.sources.base import Execute, Source
 from sqlcache_nb.sources.converters import is_of
 from sqlcache_nb.sources.fingerprints import Fingerprint
 
@@ -272,6 +272,26 @@ class LiveSession:
         with closing(self.raw.cursor(*kind)) as cursor:
             cursor.execute(sql, **options)
             return list(cursor.fetchall()) if has_rows else []
+
+
+class LiveSource(Source):
+    """A connection to a server that was asked what its session carries: the base of those in a person's hands."""
+
+    _session: LiveSession | None = None
+    _fingerprint: Fingerprint | None = None
+
+    def behind(self, names: frozenset[Name]) -> Behind | None:
+        return None if self._session is None else self._session.behind(names)
+
+    def in_transaction(self) -> bool:
+        return self._session is not None and self._session.has_begun
+
+    def confirm(self, *, volatile: bool) -> None:
+        if self._session is not None and self._fingerprint is not None:
+            self._session.confirm(self._fingerprint, volatile=volatile)
+
+    def zone(self) -> str | None:
+        return None if self._session is None else self._session.zone()
 
 
 _LIBPQ = {0: State.IDLE, 2: State.IN_TRANSACTION, 3: State.FAILED}

@@ -9,22 +9,25 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 from sqlcache_nb.entry import AnotherVersion
 from sqlcache_nb.stores import Report, payloads, places
 from sqlcache_nb.stores.rows import SELECT, Columns, parse, worded
+
+T = TypeVar("T")
 
 GRACE = 3_600.0
 """Seconds for which a payload may be there without a row: somebody may be writing it."""
 
 _DAY = 86_400.0
 _KEEP_ASIDE = 30 * _DAY
-_AT_ONCE = 64  # files that are deleted in one transaction: a few milliseconds
+_AT_ONCE = 64  # rows or files that are deleted in one transaction: a few milliseconds
 
 _NUMBERED = SELECT.replace("SELECT ", "SELECT rowid, ", 1)
 _NAMES = "SELECT CAST(filename AS BLOB) FROM Cache"
@@ -189,9 +192,22 @@ def unneeded(folder: Path, con: sqlite3.Connection) -> Iterator[list[str]]:
             (folder / name).unlink()
     old = {name for name, when in found.payloads.items() if is_old(when, now)}
     old -= {worded(name) for (name,) in con.execute(_NAMES)}
-    rest = iter(sorted(old))
-    while names := list(islice(rest, _AT_ONCE)):
-        yield names
+    yield from batches(sorted(old))
+
+
+def batches(each: Iterable[T]) -> Iterator[list[T]]:
+    """Some at a time, so that nobody else's write waits for all of them.
+
+    Args:
+        each: rows or names, to be deleted in one transaction for each batch.
+
+    Example:
+        >>> [len(batch) for batch in batches(range(100))]
+        [64, 36]
+    """
+    rest = iter(each)
+    while batch := list(islice(rest, _AT_ONCE)):
+        yield batch
 
 
 def unreferenced(con: sqlite3.Connection, names: list[str]) -> list[str]:

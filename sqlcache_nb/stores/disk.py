@@ -17,7 +17,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import wraps
-from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, Concatenate, ParamSpec, TypeVar
 
@@ -51,9 +50,6 @@ _FAULTS = (sqlite3.Error, OSError, UnicodeDecodeError)
 
 _ALIKE = 64
 """Rows of one statement that are compared with a question at most."""
-
-_AT_ONCE = 64
-"""Rows that are deleted in one transaction: a few milliseconds."""
 
 _SEARCHED, _LATEST = 2_000, 200
 """Rows that are searched for those of one source, and how many of these are given, at most."""
@@ -241,10 +237,7 @@ class DiskStore:
 
     def delete(self, rows: Iterable[Stored], *, pinned: bool = True) -> Removed:
         """Delete these rows and their payloads, in small transactions: nobody else's write waits for all of them."""
-        removed, rest = Removed(), iter(rows)
-        while batch := list(islice(rest, _AT_ONCE)):
-            removed += self._delete(batch, pinned=pinned)
-        return removed
+        return sum((self._delete(batch, pinned=pinned) for batch in checks.batches(rows)), Removed())
 
     @_mended
     def clear(self) -> Removed:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
-from sqlalchemy import create_engine, make_url
+from sqlalchemy import Engine, create_engine, make_url
 
 from tests.conftest import SALES
 from tests.tunnel import Tunnel
@@ -44,6 +44,18 @@ def filled(postgresql_url: str) -> str:
             con.exec_driver_sql(statement)
     engine.dispose()
     return url.render_as_string(hide_password=False)
+
+
+@pytest.fixture
+def run(filled: str, engines: Callable[..., Engine]) -> Callable[[str], None]:
+    """Runs a statement as another program would."""
+    other = engines(filled, isolation_level="AUTOCOMMIT")
+
+    def run(sql: str) -> None:
+        with other.connect() as con:
+            con.exec_driver_sql(sql)
+
+    return run
 
 
 MARIADB_SCRIPT = (

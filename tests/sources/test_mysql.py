@@ -24,8 +24,7 @@ from sqlcache_nb.sources.fingerprints import Fingerprint
 from sqlcache_nb.sources.sessions import DRIVERS, LiveSession, State
 from tests.conftest import Clock
 from tests.servers import MARIADB_VARIABLE, NoServer, mariadb
-from tests.source_contract import QUERY, ServerContract
-from tests.strict import differences
+from tests.source_contract import QUERY, ServerContract, outcomes
 from tests.tunnel import Tunnel
 
 pytestmark = pytest.mark.server
@@ -84,14 +83,6 @@ def run(filled_mariadb: str, engines: Callable[..., Engine]) -> Callable[[str], 
 def con(engine: Engine) -> Iterator[Connection]:
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as con:
         yield con
-
-
-def outcomes(cache: QueryCache, con: Any, sql: Any = QUERY, **options: Any) -> list[Outcome]:
-    """Of the same question twice; each answer is pandas' own."""
-    results = [cache.read(sql, con, **options) for _ in range(2)]
-    asked = pd.read_sql(sql, con)
-    assert [differences(asked, result.frame) for result in results] == [[], []]
-    return [result.outcome for result in results]
 
 
 class OnAConnection(ServerContract):

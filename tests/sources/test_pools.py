@@ -29,18 +29,6 @@ DRIVERS = ["psycopg", "psycopg2", "pg8000"]
 
 
 @pytest.fixture
-def run(filled: str, engines: Callable[..., Engine]) -> Callable[[str], None]:
-    """Runs a statement as another program would."""
-    other = engines(filled, isolation_level="AUTOCOMMIT")
-
-    def run(sql: str) -> None:
-        with other.connect() as con:
-            con.exec_driver_sql(sql)
-
-    return run
-
-
-@pytest.fixture
 def setup(run: Callable[[str], None]) -> Iterator[None]:
     """A function that sets something for the session."""
     body = "begin perform set_config('search_path', place, false); end"

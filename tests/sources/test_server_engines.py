@@ -22,8 +22,7 @@ from sqlcache_nb.errors import NotCacheable
 from sqlcache_nb.identity import SourceIdentity
 from sqlcache_nb.sources import servers, source_of
 from sqlcache_nb.sources.sessions import PROBES, LiveSession
-from tests.source_contract import QUERY
-from tests.strict import differences
+from tests.source_contract import QUERY, outcomes
 from tests.tunnel import Tunnel
 
 pytestmark = pytest.mark.server
@@ -53,26 +52,6 @@ def engine(filled: str, engines: Callable[..., Engine]) -> Engine:
 def con(engine: Engine) -> Iterator[Connection]:
     with engine.connect() as con:
         yield con
-
-
-@pytest.fixture
-def run(filled: str, engines: Callable[..., Engine]) -> Callable[[str], None]:
-    """Runs a statement as another program would."""
-    other = engines(filled, isolation_level="AUTOCOMMIT")
-
-    def run(sql: str) -> None:
-        with other.connect() as con:
-            con.exec_driver_sql(sql)
-
-    return run
-
-
-def outcomes(cache: QueryCache, con: Any, sql: Any = QUERY, **options: Any) -> list[Outcome]:
-    """Of the same question twice; each answer is pandas' own."""
-    results = [cache.read(sql, con, **options) for _ in range(2)]
-    asked = pd.read_sql(sql, con)
-    assert [differences(asked, result.frame) for result in results] == [[], []]
-    return [result.outcome for result in results]
 
 
 def status(con: Connection) -> str:

@@ -13,7 +13,6 @@ import stat
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -28,20 +27,6 @@ from tests.oracle import inconsistencies
 from tests.store_contract import StoreContract, entry_of
 
 KEY = "a" * 64
-
-
-@pytest.fixture
-def directory(tmp_path: Path) -> Path:
-    return tmp_path / "store"
-
-
-@pytest.fixture
-def store(directory: Path) -> Iterator[DiskStore]:
-    store = DiskStore(directory)
-    yield store
-    assert store.check().faults == 0
-    store.close()
-    assert inconsistencies(directory) == []
 
 
 class TestContract(StoreContract):

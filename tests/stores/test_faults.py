@@ -9,7 +9,7 @@ import shutil
 import sqlite3
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -28,20 +28,6 @@ KEY, OTHER = "a" * 64, "b" * 64
 needs_users = pytest.mark.skipif(not hasattr(os, "setuid"), reason="needs another user, which POSIX has")
 needs_posix = pytest.mark.skipif(os.name != "posix", reason="Windows has no such modes and links")
 needs_strace = pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace")
-
-
-@pytest.fixture
-def directory(tmp_path: Path) -> Path:
-    return tmp_path / "store"
-
-
-@pytest.fixture
-def store(directory: Path) -> Iterator[DiskStore]:
-    store = DiskStore(directory)
-    yield store
-    assert store.check().faults == 0
-    store.close()
-    assert inconsistencies(directory) == []
 
 
 def filled(directory: Path) -> DiskStore:
