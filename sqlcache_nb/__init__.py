@@ -17,19 +17,24 @@ if TYPE_CHECKING:
     from sqlcache_nb.cache import QueryCache as QueryCache
     from sqlcache_nb.entry import Entry as Entry
     from sqlcache_nb.entry import Provenance as Provenance
+    from sqlcache_nb.errors import CacheMiss as CacheMiss
     from sqlcache_nb.errors import ConfigError as ConfigError
     from sqlcache_nb.errors import EntryNotFound as EntryNotFound
     from sqlcache_nb.errors import NotCachedWarning as NotCachedWarning
     from sqlcache_nb.errors import NotebookError as NotebookError
     from sqlcache_nb.errors import SqlcacheError as SqlcacheError
     from sqlcache_nb.errors import SqlcacheWarning as SqlcacheWarning
+    from sqlcache_nb.errors import StaleWarning as StaleWarning
     from sqlcache_nb.errors import StoreError as StoreError
     from sqlcache_nb.errors import StoreWarning as StoreWarning
     from sqlcache_nb.errors import UnsupportedSource as UnsupportedSource
+    from sqlcache_nb.errors import ValidatorWarning as ValidatorWarning
     from sqlcache_nb.freshness import Reason as Reason
+    from sqlcache_nb.freshness import Strength as Strength
     from sqlcache_nb.ledger import Stats as Stats
     from sqlcache_nb.notebook import load_ipython_extension as load_ipython_extension
     from sqlcache_nb.notebook import unload_ipython_extension as unload_ipython_extension
+    from sqlcache_nb.policy import Policy as Policy
     from sqlcache_nb.result import Outcome as Outcome
     from sqlcache_nb.result import Result as Result
     from sqlcache_nb.result import Written as Written
@@ -39,6 +44,8 @@ if TYPE_CHECKING:
     from sqlcache_nb.stores import Stored as Stored
     from sqlcache_nb.stores import Tally as Tally
     from sqlcache_nb.stores import Uses as Uses
+    from sqlcache_nb.validators import Probe as Probe
+    from sqlcache_nb.validators import Validator as Validator
     from sqlcache_nb.why import Difference as Difference
     from sqlcache_nb.why import Explanation as Explanation
     from sqlcache_nb.why import Nearest as Nearest
@@ -49,21 +56,26 @@ _HOMES = {
     "cache": ("QueryCache",),
     "entry": ("Entry", "Provenance"),
     "errors": (
+        "CacheMiss",
         "ConfigError",
         "EntryNotFound",
         "NotCachedWarning",
         "NotebookError",
         "SqlcacheError",
         "SqlcacheWarning",
+        "StaleWarning",
         "StoreError",
         "StoreWarning",
         "UnsupportedSource",
+        "ValidatorWarning",
     ),
-    "freshness": ("Reason",),
+    "freshness": ("Reason", "Strength"),
     "ledger": ("Stats",),
     "notebook": ("load_ipython_extension", "unload_ipython_extension"),
+    "policy": ("Policy",),
     "result": ("Outcome", "Result", "Written"),
     "stores": ("Removed", "Report", "Store", "Stored", "Tally", "Uses"),
+    "validators": ("Probe", "Validator"),
     "why": ("Difference", "Explanation", "Nearest"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

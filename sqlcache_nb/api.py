@@ -5,22 +5,26 @@ from __future__ import annotations
 import atexit
 import threading
 from collections.abc import Iterator
-from typing import Any, Literal, TypedDict, Unpack, overload
+from typing import Any, TypedDict, Unpack, overload
 
 from pandas import DataFrame
 from pandas.api.extensions import no_default
 
 from sqlcache_nb.cache import QueryCache
-from sqlcache_nb.freshness import Ttl
+from sqlcache_nb.lifetime import Ttl
+from sqlcache_nb.policy import Validate
 
 
 class _Options(TypedDict, total=False):
     """The keywords that pandas does not have, for the overloads."""
 
     ttl: Ttl | None
-    refresh: bool
-    no_store: bool
-    validate: Literal["auto", False]
+    refresh: bool | None
+    no_store: bool | None
+    offline: bool | None
+    stale_while_revalidate: Ttl | None
+    stale_if_error: Ttl | None
+    validate: Validate | None
     name: str | None
     tag: str | list[str] | tuple[str, ...] | None
     source_name: str | None
@@ -92,9 +96,12 @@ def cached_read_sql(
     dtype: Any = None,
     *,
     ttl: Ttl | None = None,
-    refresh: bool = False,
-    no_store: bool = False,
-    validate: Literal["auto", False] = "auto",
+    refresh: bool | None = None,
+    no_store: bool | None = None,
+    offline: bool | None = None,
+    stale_while_revalidate: Ttl | None = None,
+    stale_if_error: Ttl | None = None,
+    validate: Validate | None = None,
     name: str | None = None,
     tag: str | list[str] | tuple[str, ...] | None = None,
     source_name: str | None = None,
@@ -115,12 +122,19 @@ def cached_read_sql(
         chunksize: rows a chunk: gives an iterator of frames, which are stored when the last one was read.
         dtype_backend: "numpy_nullable" or "pyarrow".
         dtype: dtypes of the columns.
-        ttl: how long the answer is fresh: seconds, a timedelta, "1h", "7d", "forever" (default: what it
-            was stored with, else one day). An answer from plain tables of a SQLite or DuckDB file is
-            fresh exactly until the file changes.
-        refresh: fetch again and replace what is stored.
+        ttl: how long the answer is fresh: seconds, a timedelta, "90s", "5m" (minutes), "1h", "7d", "today" (until
+            midnight here), "session" (what was fetched since this kernel started), "forever"; with 0 it must be
+            validated or fetched each time (default: what it was stored with, else what is configured, else one
+            day). An answer from plain tables of a SQLite or DuckDB file is fresh exactly until the file changes.
+        refresh: fetch again and replace what is stored (default, here and for the next five: what is configured,
+            else False or nothing).
         no_store: neither read nor write the cache.
-        validate: "auto" asks a SQLite or DuckDB file whether it changed; False trusts the ttl.
+        offline: never ask the database: what is stored is served at any age, and what is not is a `CacheMiss`.
+        stale_while_revalidate: a time for which a stale answer is served at once, while it is fetched anew in the
+            background.
+        stale_if_error: a time for which a stale answer is served where the database is out of reach.
+        validate: "auto" (default) asks a SQLite or DuckDB file whether it changed; True asks a server, too;
+            "select max(updated_at) from t", or the name of a validator, asks that one; False trusts the ttl.
         name: your own word for the answer, for `QueryCache.load`.
         tag: label or labels, for `QueryCache.clear`.
         source_name: your own word for the database, in the place of its host, port and path.
@@ -132,7 +146,7 @@ def cached_read_sql(
         What `pandas.read_sql` returns.
 
     Raises:
-        ConfigError: an option that cannot be understood, or refresh or pin together with no_store.
+        ConfigError: an option that cannot be understood, or two that cannot be had together.
         UnsupportedSource: a Session whose filters would be lost.
         Exception: whatever `pandas.read_sql` raises.
 
@@ -154,6 +168,9 @@ def cached_read_sql(
         ttl=ttl,
         refresh=refresh,
         no_store=no_store,
+        offline=offline,
+        stale_while_revalidate=stale_while_revalidate,
+        stale_if_error=stale_if_error,
         validate=validate,
         name=name,
         tag=tag,

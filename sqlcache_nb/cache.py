@@ -9,10 +9,10 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from socket import gethostname
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from pandas.api.extensions import no_default
 
@@ -24,21 +24,25 @@ from sqlcache_nb.errors import (
     NotCacheable,
     NotCachedWarning,
     StoreWarning,
+    ValidatorWarning,
 )
-from sqlcache_nb.explain import Surroundings, explain, looked_up, nearest_to
+from sqlcache_nb.explain import Surroundings, explain, nearest_to
 from sqlcache_nb.flight import Flight, Flights, Waiting
-from sqlcache_nb.freshness import Reason, Ttl, Verdict, parse_ttl
+from sqlcache_nb.freshness import Reason, Verdict
 from sqlcache_nb.inventory import opened_payload
 from sqlcache_nb.keeping import Keeper, Miss
 from sqlcache_nb.ledger import Stats
+from sqlcache_nb.lifetime import Ttl
 from sqlcache_nb.parts import Asked
-from sqlcache_nb.question import Answer, Question, examine, question_of, write_of
+from sqlcache_nb.policy import Policy, Validate
+from sqlcache_nb.question import Answer, Question, examine, question_of, tables_read, write_of
 from sqlcache_nb.request import CacheOptions, PandasCall, taking_what, told_apart
 from sqlcache_nb.result import Outcome, Result, Written
 from sqlcache_nb.shield import not_cached
 from sqlcache_nb.sources import Source, source_of
 from sqlcache_nb.space import Space
 from sqlcache_nb.stores import Note, Store, Stored
+from sqlcache_nb.validators import chosen
 from sqlcache_nb.why import Explanation, Nearest
 
 if TYPE_CHECKING:
@@ -47,14 +51,16 @@ if TYPE_CHECKING:
 logger = logging.getLogger("sqlcache_nb")
 
 _announced: set[str] = set()
+_LOADED = time.monotonic()
+"""When this kernel came to use the library."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Hit:
-    """A question whose answer is stored and fresh, and why."""
+    """A question whose answer is stored, and why it may be served: it is fresh, or stale and about to be refreshed."""
 
     question: Question
-    reason: Reason
+    verdict: Verdict
     stored: Stored
     payload: Payload
 
@@ -65,9 +71,15 @@ class QueryCache(Keeper):
     Args:
         store: a directory, or a `Store` (default: the configured directory, else the user's cache
             directory).
-        ttl: how long a result is fresh by default: seconds, a timedelta, "1h", "7d", "forever"
-            (default: the configured one, else one day). Results from a SQLite or DuckDB file do not
-            need it: they are fresh exactly until the file changes.
+        ttl: as in `Policy`, like the next six: what holds where a call says nothing else (default: what is
+            configured). Results from a SQLite or DuckDB file need no ttl: they are fresh exactly until the file
+            changes.
+        refresh: as in `Policy`.
+        no_store: as in `Policy`.
+        offline: as in `Policy`.
+        stale_while_revalidate: as in `Policy`.
+        stale_if_error: as in `Policy`.
+        validate: as in `Policy`.
         size_limit: bytes of payloads to keep at most, or "2GiB" (default: the configured one, else the lesser
             of 10 GiB and a tenth of the disk's free space). What took least time for its size and has not
             been used for long goes first.
@@ -79,7 +91,7 @@ class QueryCache(Keeper):
         clock: gives the time, with a zone.
 
     Raises:
-        ConfigError: a ttl or size that cannot be understood, here or in pyproject.toml.
+        ConfigError: a ttl, size or the like that cannot be understood, here or in pyproject.toml.
 
     Example:
         >>> import sqlite3, tempfile
@@ -98,6 +110,12 @@ class QueryCache(Keeper):
         store: Store | str | os.PathLike[str] | None = None,
         *,
         ttl: Ttl | None = None,
+        refresh: bool | None = None,
+        no_store: bool | None = None,
+        offline: bool | None = None,
+        stale_while_revalidate: Ttl | None = None,
+        stale_if_error: Ttl | None = None,
+        validate: Validate | None = None,
         size_limit: str | int | None = None,
         clear_unused: Ttl | None = None,
         store_params: bool | None = None,
@@ -115,7 +133,10 @@ class QueryCache(Keeper):
         )
         self._flights = Flights(lambda key: self._store().lease(key), clock, self._cannot_lock)
         self._announcement = report.announcement(settings) if store is None else None
-        self._default_ttl = settings.ttl if ttl is None else parse_ttl(ttl)
+        own = Policy(ttl, refresh, no_store, offline, stale_while_revalidate, stale_if_error, validate)
+        self.policy = own.over(settings.policy)
+        """What holds where a call says nothing else."""
+        self._started = clock() - timedelta(seconds=time.monotonic() - _LOADED)
         self._store_params = settings.store_params if store_params is None else store_params
 
     # --- reading ------------------------------------------------------------------------------------
@@ -134,9 +155,12 @@ class QueryCache(Keeper):
         dtype: Any = None,
         *,
         ttl: Ttl | None = None,
-        refresh: bool = False,
-        no_store: bool = False,
-        validate: Literal["auto", False] = "auto",
+        refresh: bool | None = None,
+        no_store: bool | None = None,
+        offline: bool | None = None,
+        stale_while_revalidate: Ttl | None = None,
+        stale_if_error: Ttl | None = None,
+        validate: Validate | None = None,
         name: str | None = None,
         tag: str | list[str] | tuple[str, ...] | None = None,
         source_name: str | None = None,
@@ -149,14 +173,27 @@ class QueryCache(Keeper):
         scoped_session as `con`, too, and as keywords those of `CacheOptions`.
 
         Raises:
-            ConfigError: a ttl or validate that cannot be understood, or refresh together with no_store.
+            ConfigError: an option that cannot be understood, or two that cannot be had together.
             UnsupportedSource: a Session whose filters would be lost.
             Exception: whatever `pandas.read_sql` raises.
         """
         call = PandasCall(
             sql, index_col, coerce_float, params, parse_dates, columns, chunksize, dtype_backend, dtype
         )
-        options = CacheOptions(ttl, refresh, no_store, validate, name, tag, source_name, store_random, pin)
+        options = CacheOptions(
+            ttl,
+            refresh,
+            no_store,
+            offline,
+            stale_while_revalidate,
+            stale_if_error,
+            validate,
+            name,
+            tag,
+            source_name,
+            store_random,
+            pin,
+        )
         return self.ask(call, con, options)
 
     @taking_what(read)
@@ -185,8 +222,15 @@ class QueryCache(Keeper):
 
     def explain(self, call: PandasCall, con: Any, options: CacheOptions) -> Explanation:
         """What `why` does, for those who have put the arguments together."""
-        around = Surroundings(self._store, self._default_ttl, self._store_params, self._clock())
-        return explain(call, con, options, around)
+        return explain(call, con, self._resolved(options), self._surroundings())
+
+    def _resolved(self, options: CacheOptions) -> CacheOptions:
+        """What the caller says, and where he is silent the cache; of a ttl it must be known who gave it."""
+        return options.over(replace(self.policy, ttl=None))
+
+    def _surroundings(self) -> Surroundings:
+        ttl = self.policy.lifetime
+        return Surroundings(self._store, ttl, self._store_params, self._started, self._clock())
 
     def ask(
         self,
@@ -202,7 +246,9 @@ class QueryCache(Keeper):
         If it is to be fetched and stored, `before` gets what is known of the answer, before the database is asked.
         While somebody else asks the same, `waiting` gets a line each second; without it, the log gets one.
         """
-        with Flight(self._flights, self._telling(waiting), is_refresh=options.refresh) as flight:
+        options = self._resolved(options)
+        is_refresh = bool(options.refresh)
+        with Flight(self._flights, self._telling(waiting), is_refresh=is_refresh) as flight:
             result = self._answer(call, con, options, flight, before)
             if result.entry is not None:
                 flight.landed()
@@ -223,6 +269,9 @@ class QueryCache(Keeper):
         with ExitStack() as borrowed:
             vouched = options.source_name is not None
             source = borrowed.enter_context(closing(source_of(con, call.sql, vouched=vouched)))
+            chosen(
+                options.validator, source.dialect_name
+            )  # a name that is not known is no fault of the cache
             source.prepare()
             found = self._found(flight, call, source, options)
             if isinstance(found, _Hit):
@@ -277,14 +326,15 @@ class QueryCache(Keeper):
         Raises:
             NotCacheable: the question is to be run without the cache.
         """
-        question = question_of(call, source, options.source_name)
+        question = question_of(call, source, options.source_name, options.validator)
         found = Verdict(False, Reason.ASKED) if options.refresh else self._look_up(question, options)
         if isinstance(found, _Hit):
             return found
         facts = examine(question, source, store_random=options.store_random)
+        tokens = question.validation.tokens(tables_read(facts))
         asked = question.asked(store_params=self._store_params)
         near = self._nearest(asked) if found.reason is Reason.FIRST_TIME else None
-        return Miss(question, asked, found, near, facts, source.written())
+        return Miss(question, asked, found, near, facts, tokens, source.written())
 
     def _telling(self, waiting: Callable[[str], None] | None) -> Waiting:
         """Says for whom a read waits: in the log once."""
@@ -307,18 +357,30 @@ class QueryCache(Keeper):
 
     def _look_up(self, question: Question, options: CacheOptions) -> _Hit | Verdict:
         """A hit, or why there is none."""
-        store = self._store()
-        stored, verdict = looked_up(store, question, options, self._default_ttl, self._clock())
+        stored, verdict = self._surroundings().look_up(question, options)
+        self._say_doubt(question, options, verdict)
         if stored is None or not verdict.fresh:
             return verdict
         try:
-            payload = opened_payload(store, stored)
+            payload = opened_payload(self._store(), stored)
         except DamagedPayload as fault:
             self._warn(StoreWarning, f"{fault}; the database was asked again")
             return Verdict(False, Reason.DAMAGED)
         if payload is None:
             return _NEVER_SEEN
-        return _Hit(question, verdict.reason, self._labelled(stored, options), payload)
+        if verdict.renew:
+            stored = self._renewed(stored)
+        return _Hit(question, verdict, self._labelled(stored, options), payload)
+
+    def _say_doubt(self, question: Question, options: CacheOptions, verdict: Verdict) -> None:
+        """Say once that a validator that was asked for cannot tell."""
+        if options.validator in ("auto", False):
+            return
+        validation = question.validation
+        name = None if validation.validator is None else validation.validator.name
+        doubt = report.doubt(options.validator, name, validation.fault, verdict, question.label)
+        if doubt is not None:
+            self._warn(ValidatorWarning, doubt)
 
     def _hit(self, hit: _Hit, call: PandasCall, con: Any) -> Result:
         """The result of a hit: decoded when it is looked at, and fetched again if that should fail."""
@@ -328,7 +390,15 @@ class QueryCache(Keeper):
             return self._asked_again(hit, call, con) if isinstance(frame, NotCacheable) else frame
 
         stored, label = hit.stored, hit.question.label
-        result = Result(Outcome.HIT, hit.reason, label, decode, entry=stored.entry, path=stored.path)
+        result = Result(
+            Outcome.HIT,
+            hit.verdict.reason,
+            label,
+            decode,
+            entry=stored.entry,
+            path=stored.path,
+            token=hit.verdict.token,
+        )
         if not hit.payload.chunked:
             return result
         chunks = started(self._stored_chunks(hit, call, con))
@@ -393,7 +463,7 @@ class QueryCache(Keeper):
 
     def _counted(self, result: Result) -> Result:
         self._ledger.count(result.outcome, result.entry)
-        if result.outcome is Outcome.HIT and result.entry is not None:
+        if result.outcome in (Outcome.HIT, Outcome.STALE) and result.entry is not None:
             with self._lock:
                 self._used.add(result.entry.key)
         return result
@@ -405,15 +475,6 @@ class QueryCache(Keeper):
                 return None
             _announced.add(self._announcement)
             return self._announcement
-
-    @property
-    def ttl(self) -> float:
-        """Seconds for which an entry is fresh that was stored without a ttl."""
-        return self._default_ttl
-
-    @ttl.setter
-    def ttl(self, ttl: Ttl) -> None:
-        self._default_ttl = parse_ttl(ttl)
 
     # --- beside reading -------------------------------------------------------------------------------
 

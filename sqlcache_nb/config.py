@@ -7,18 +7,36 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from sqlcache_nb.errors import ConfigError, SqlcacheWarning, warn
-from sqlcache_nb.freshness import DEFAULT_TTL, Ttl, parse_ttl
+from sqlcache_nb.lifetime import Ttl, parse_age
+from sqlcache_nb.policy import Policy
 from sqlcache_nb.retention import DEFAULT_UNUSED
 
-ENVIRONMENT_VARIABLE = "SQLCACHE_NB_DIR"
+_PREFIX = "SQLCACHE_NB_"
+ENVIRONMENT_VARIABLE = f"{_PREFIX}DIR"
 _TABLE = "tool.sqlcache_nb"
-_SETTINGS = ("dir", "ttl", "size_limit", "clear_unused", "store_params")
+_POLICY = tuple(each.name for each in fields(Policy))
+_SETTINGS = ("dir", "size_limit", "clear_unused", "store_params", *_POLICY)
+_TIMES = frozenset({"ttl", "stale_while_revalidate", "stale_if_error"})
+_SWITCHES = frozenset({"refresh", "no_store", "offline"})
+_WORDS = {
+    "1": True,
+    "true": True,
+    "yes": True,
+    "on": True,
+    "0": False,
+    "false": False,
+    "no": False,
+    "off": False,
+}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", re.ASCII)
+
+
+_NOTHING_SAID = Policy()
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +45,7 @@ class Config:
 
     Args:
         directory: where results are kept.
-        ttl: seconds for which a result is fresh by default.
+        policy: what holds where nobody says otherwise.
         size_limit: bytes of payloads that are kept at most; None where nobody says.
         pyproject: the pyproject.toml that chose the directory, or None.
         store_params: whether the values of parameters are kept readable, and not as digests alone.
@@ -35,7 +53,7 @@ class Config:
     """
 
     directory: Path
-    ttl: float = DEFAULT_TTL
+    policy: Policy = _NOTHING_SAID
     size_limit: int | None = None
     pyproject: Path | None = None
     store_params: bool = True
@@ -63,11 +81,12 @@ def load(environ: Mapping[str, str] | None = None, start: Path | None = None) ->
         names = ", ".join(sorted(unknown))
         raise ConfigError(f"[{_TABLE}] in {pyproject}: unknown {names}; it knows {', '.join(_SETTINGS)}")
     try:
-        ttl = parse_ttl(table.get("ttl", DEFAULT_TTL))
+        policy = Policy(**{name: table[name] for name in _POLICY if name in table})
         size_limit = parse_size(table["size_limit"]) if "size_limit" in table else None
         clear_unused = parse_unused(table.get("clear_unused", DEFAULT_UNUSED))
     except ConfigError as fault:
         raise ConfigError(f"[{_TABLE}] in {pyproject}: {fault}") from None
+    policy = _policy_of(environ).over(policy)
     if text := environ.get("SQLCACHE_NB_SIZE_LIMIT"):
         size_limit = parse_size(text)
     if text := environ.get("SQLCACHE_NB_CLEAR_UNUSED"):
@@ -86,7 +105,20 @@ def load(environ: Mapping[str, str] | None = None, start: Path | None = None) ->
         chosen_here = pyproject
     else:
         directory = _user_cache_directory()
-    return Config(directory, ttl, size_limit, chosen_here, store_params, clear_unused)
+    return Config(directory, policy, size_limit, chosen_here, store_params, clear_unused)
+
+
+def _policy_of(environ: Mapping[str, str]) -> Policy:
+    """What the environment says: `SQLCACHE_NB_OFFLINE=1`, `SQLCACHE_NB_TTL=1h`, and so on."""
+    given: dict[str, Any] = {}
+    for name in _POLICY:
+        variable = f"{_PREFIX}{name.upper()}"
+        if not (text := environ.get(variable, "").strip()):
+            continue
+        given[name] = _WORDS.get(text.lower(), text) if name not in _TIMES else text
+        if name in _SWITCHES and not isinstance(given[name], bool):
+            raise ConfigError(f"{variable}={text!r} is neither 1 nor 0")
+    return Policy(**given)
 
 
 def _expanded(path: str, where: str) -> Path:
@@ -135,7 +167,7 @@ def parse_unused(value: Ttl) -> float:
     if isinstance(value, str) and value.strip().lower() == "never":
         return math.inf
     try:
-        return parse_ttl(value) or math.inf
+        return parse_age(value) or math.inf
     except ConfigError:
         pass
     raise ConfigError(f'clear_unused={value!r} is not a time: give "90d", "12w", seconds, or "never"')

@@ -6,12 +6,13 @@ import json
 import math
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from operator import itemgetter
 from typing import Any
 
 from sqlcache_nb import strictly
+from sqlcache_nb.lifetime import Lifetime, Until
 from sqlcache_nb.parts import Item
 
 _OWN = "parameters."
@@ -82,8 +83,8 @@ class Entry:
         provenance: where the result came from.
         checksum: XXH3-128 of the whole payload, in hex; the store fills it in.
         bytes: size of the payload; the store fills it in.
-        ttl: seconds for which it was stored as fresh, `math.inf` for ever, None for the default.
-        token: the database's validator token, taken before the fetch.
+        ttl: the time to live that it was stored with, None for the default.
+        tokens: what validators said of the database before the fetch, by their names.
         exact: whether an equal token proves that the answer is the same.
         volatile: whether the statement asks for the time, or what the database knows of itself.
         zone: the time zone in which the statement asks for the date, None where it does not.
@@ -91,6 +92,7 @@ class Entry:
         random: whether the answer was left to chance.
         directory: the working directory, where the statement may read files by relative paths.
         places: where the rows are, whoever asks for them (`SourceIdentity.places`), () where it is not known.
+        validated_at: when a token last proved that it still is what the database would answer, with a zone.
         invalidated_at: when it was declared stale, with a zone; None as long as nobody has.
         name: a person's own word for the result.
         tags: a person's labels to list and clear by; `labels` are those and the tables.
@@ -100,8 +102,8 @@ class Entry:
     provenance: Provenance
     checksum: str = ""
     bytes: int = 0
-    ttl: float | None = None
-    token: str | None = None
+    ttl: Lifetime | None = None
+    tokens: Mapping[str, str] = field(default_factory=dict)
     exact: bool = False
     volatile: bool = False
     zone: str | None = None
@@ -109,6 +111,7 @@ class Entry:
     random: bool = False
     directory: str | None = None
     places: tuple[str, ...] = ()
+    validated_at: datetime | None = None
     invalidated_at: datetime | None = None
     name: str | None = None
     tags: tuple[str, ...] = ()
@@ -206,20 +209,39 @@ class Entry:
             facts["tables"] = _texts(facts["tables"])
             facts.setdefault("opaque", False)  # an entry from before views were seen through
             facts["items"] = _items(facts["items"])
-            if (moment := plain.get("invalidated_at")) is not None:
-                plain["invalidated_at"] = datetime.fromisoformat(moment).astimezone(UTC)
+            for name in ("invalidated_at", "validated_at"):
+                if (moment := plain.get(name)) is not None:
+                    plain[name] = datetime.fromisoformat(moment).astimezone(UTC)
             plain["places"] = _texts(plain["places"])
-            plain["ttl"] = math.inf if plain["ttl"] == "forever" else plain["ttl"]
+            plain["ttl"] = lifetime_of(plain["ttl"])
+            if "token" in plain:  # an entry from when database files alone had a validator
+                token = plain.pop("token")
+                plain["tokens"] = {} if token is None else {"file": token}
             plain["tags"] = _texts(plain["tags"])
             plain.setdefault("pinned", False)  # an entry from before there were pins
+            plain.setdefault("validated_at", None)  # or renewals
             entry = cls(provenance=Provenance(**facts), **plain)
-            _texts([*facts["parts"].values(), *facts["versions"].values()])
+            _texts([*facts["parts"].values(), *facts["versions"].values(), *plain["tokens"].values()])
             for values, (pick, types) in ((facts, _TYPES[Provenance]), (plain, _TYPES[Entry])):
                 if not all(map(isinstance, found := pick(values), types)):
                     raise ValueError(f"not an entry: {found!r}")
         except (AttributeError, KeyError, OverflowError, TypeError) as fault:
             raise ValueError(f"not an entry: {fault}") from fault
         return entry
+
+
+def lifetime_of(told: Any) -> Any:
+    """The time to live that `Entry.to_json` wrote; what is none stays as it is.
+
+    Args:
+        told: what stands in the JSON.
+
+    Raises:
+        ValueError: another text.
+    """
+    if type(told) is not str:
+        return told
+    return math.inf if told == "forever" else Until(told)
 
 
 def labels_of(tags: Iterable[str], tables: Iterable[str]) -> tuple[str, ...]:
@@ -243,14 +265,15 @@ _BY_NAME: dict[type, dict[str, Any]] = {
     Entry: {
         "checksum": str,
         "bytes": int,
-        "ttl": (*_NUMBER, type(None)),
-        "token": (str, type(None)),
+        "ttl": (*_NUMBER, Until, type(None)),
+        "tokens": dict,
         "exact": bool,
         "volatile": bool,
         "zone": (str, type(None)),
         "day": (str, type(None)),
         "random": bool,
         "directory": (str, type(None)),
+        "validated_at": (datetime, type(None)),
         "invalidated_at": (datetime, type(None)),
         "name": (str, type(None)),
         "pinned": bool,

@@ -3,6 +3,7 @@
 ::
 
     SqlcacheError
+     ├── CacheMiss              offline, and nothing is stored of the question
      ├── ConfigError            a ttl, an option or a configuration file that cannot be understood
      ├── EntryNotFound          no entry of that key or name, or a key prefix that fits several
      ├── NotCacheable           why a question is run without the cache; never reaches the caller of a query
@@ -15,7 +16,9 @@
 
     SqlcacheWarning
      ├── NotCachedWarning       the answer is right, and will have to be asked for again
-     └── StoreWarning           the cache failed; the answer came from the database
+     ├── StaleWarning           the answer is older than it may be, and the database was not or could not be asked
+     ├── StoreWarning           the cache failed; the answer came from the database
+     └── ValidatorWarning       a validator that was asked for cannot tell; the ttl decides
 
 Errors of the database are raised as pandas raises them and are not in this tree.
 """
@@ -29,6 +32,10 @@ from sqlcache_nb.caller import as_if_called_outside
 
 class SqlcacheError(Exception):
     """Root of the errors that this library raises of its own."""
+
+
+class CacheMiss(SqlcacheError, LookupError):
+    """Offline, and nothing is stored of the question."""
 
 
 class ConfigError(SqlcacheError, ValueError):
@@ -79,8 +86,16 @@ class NotCachedWarning(SqlcacheWarning):
     """The answer is right, and will have to be asked for again: it was not stored."""
 
 
+class StaleWarning(SqlcacheWarning):
+    """The answer is older than it may be, and the database was not, or could not be, asked for a newer one."""
+
+
 class StoreWarning(SqlcacheWarning):
     """The cache failed; the answer came from the database."""
+
+
+class ValidatorWarning(SqlcacheWarning):
+    """A validator that was asked for cannot tell whether the database has changed; the ttl decides."""
 
 
 def warn(text: str, category: type[SqlcacheWarning]) -> None:

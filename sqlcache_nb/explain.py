@@ -10,10 +10,11 @@ from typing import Any
 
 from sqlcache_nb import report
 from sqlcache_nb.errors import NotCacheable
-from sqlcache_nb.freshness import Reason, Verdict
+from sqlcache_nb.freshness import Freshness, Reason, Verdict
 from sqlcache_nb.identity import working_directory
+from sqlcache_nb.lifetime import Lifetime
 from sqlcache_nb.parts import Asked
-from sqlcache_nb.question import Question, examine, question_of
+from sqlcache_nb.question import Question, examine, question_of, tables_read
 from sqlcache_nb.request import CacheOptions, PandasCall
 from sqlcache_nb.sources import source_of
 from sqlcache_nb.stores import Store, Stored
@@ -26,33 +27,45 @@ class Surroundings:
 
     Args:
         store: gives the store.
-        default_ttl: seconds for entries that were stored without a ttl.
+        default_ttl: the time to live of entries that were stored without one, None where nobody has said.
         store_params: whether the values of parameters may be read, and not only compared.
+        started: when this kernel started, with a zone.
         now: the time, with a zone.
     """
 
     store: Callable[[], Store]
-    default_ttl: float
+    default_ttl: Lifetime | None
     store_params: bool
+    started: datetime
     now: datetime
 
+    def freshness(self, options: CacheOptions) -> Freshness:
+        """The policy by which what is stored is judged.
 
-def looked_up(
-    store: Store, question: Question, options: CacheOptions, default_ttl: float, now: datetime
-) -> tuple[Stored | None, Verdict]:
-    """What is stored of a question, and whether it may be served.
+        Args:
+            options: what the caller, and where he is silent the cache, says.
+        """
+        return Freshness(
+            ttl=options.lifetime,
+            default_ttl=self.default_ttl,
+            random=options.store_random,
+            stale_while_revalidate=options.window("stale_while_revalidate"),
+            stale_if_error=options.window("stale_if_error"),
+            started=self.started,
+        )
 
-    Args:
-        store: where to look.
-        question: what is asked.
-        options: the caller's policy.
-        default_ttl: seconds for entries that were stored without a ttl.
-        now: the time, with a zone.
-    """
-    stored = store.lookup(question.key.digest)
-    if stored is None or stored.entry.directory not in (None, working_directory()):
-        return stored, Verdict(False, Reason.FIRST_TIME)
-    return stored, options.freshness(default_ttl).judge(stored.entry, now, question.token)
+    def look_up(self, question: Question, options: CacheOptions) -> tuple[Stored | None, Verdict]:
+        """What is stored of a question, and whether it may be served.
+
+        Args:
+            question: what is asked.
+            options: the caller's policy.
+        """
+        stored = self.store().lookup(question.key.digest)
+        if stored is None or stored.entry.directory not in (None, working_directory()):
+            return stored, Verdict(False, Reason.FIRST_TIME)
+        token = question.validation.token(tables_read(stored.entry.provenance))
+        return stored, self.freshness(options).judge(stored.entry, self.now, token)
 
 
 def nearest_to(asked: Asked, store: Store) -> Nearest | None:
@@ -86,19 +99,19 @@ def explain(call: PandasCall, con: Any, options: CacheOptions, around: Surroundi
         if options.no_store:
             return Explanation("refused", Reason.ASKED, "refused: no_store was given")
         try:
-            question = question_of(call, source, options.source_name)
+            question = question_of(call, source, options.source_name, options.validator)
             if options.refresh:
                 stored, verdict = None, Verdict(False, Reason.ASKED)
             else:
-                stored, verdict = looked_up(around.store(), question, options, around.default_ttl, around.now)
+                stored, verdict = around.look_up(question, options)
             if stored is not None and verdict.fresh:
-                told = report.why_hit(verdict.reason, stored.entry, around.now)
+                told = report.why_hit(verdict, stored.entry, around.now)
                 return Explanation("hit", verdict.reason, told, stored.entry)
             examine(question, source, store_random=options.store_random)
         except NotCacheable as refusal:
             return Explanation("refused", Reason.REFUSED, f"refused: {refusal}")
     if stored is not None and verdict.reason is not Reason.FIRST_TIME:
-        told = report.why_stale(verdict.reason, stored.entry, around.now)
+        told = report.why_stale(verdict, stored.entry, around.now)
         return Explanation("stale", verdict.reason, told, stored.entry)
     if options.refresh:
         return Explanation("miss", Reason.ASKED, "miss: refresh was given")

@@ -14,8 +14,9 @@ import pandas as pd
 from sqlcache_nb.chunks import read_back, started
 from sqlcache_nb.entry import Entry
 from sqlcache_nb.errors import CodecError, DamagedPayload, EntryNotFound
-from sqlcache_nb.freshness import Reason, Ttl, parse_ttl
+from sqlcache_nb.freshness import Reason
 from sqlcache_nb.ledger import Ledger
+from sqlcache_nb.lifetime import Ttl, parse_age
 from sqlcache_nb.result import Outcome, Result
 from sqlcache_nb.selection import Selection, only_one
 from sqlcache_nb.stores import Listed, Removed, Report, Store, Stored
@@ -141,7 +142,8 @@ class Inventory:
             EntryNotFound: no entry of that key.
             StoreError: the directory cannot be used.
         """
-        age, idle = (None if each is None else parse_ttl(each) for each in (older_than, unused_for))
+        age = None if older_than is None else parse_age(older_than, "older_than")
+        idle = None if unused_for is None else parse_age(unused_for, "unused_for")
         selection = Selection(key, name, tag, table, source, age, idle, unpinned_only)
         store = self._store()
         if selection == Selection():

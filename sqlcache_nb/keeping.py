@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -41,6 +42,7 @@ class Miss:
         verdict: why it must be fetched.
         nearest: the stored question that is most like it, if this one is asked for the first time.
         facts: what its statement does.
+        tokens: what validators say of the database now, by their names.
         written: what its session had written before.
     """
 
@@ -49,6 +51,7 @@ class Miss:
     verdict: Verdict
     nearest: Nearest | None
     facts: guard.Facts
+    tokens: Mapping[str, str]
     written: int | None
 
     def result(self, options: CacheOptions, decode: Callable[[], Any]) -> Result:
@@ -146,7 +149,9 @@ class Keeper(Shielded):
         store = self._store()
         before = store.lookup(miss.question.key.digest)
         entry = replace(
-            entry_of(miss.question, miss.facts, provenance), ttl=options.seconds, pinned=options.pin
+            entry_of(miss.question, miss.facts, provenance, miss.tokens),
+            ttl=options.lifetime,
+            pinned=options.pin,
         )
         if before is not None:
             # By another kernel just now, or of another directory.
@@ -162,6 +167,13 @@ class Keeper(Shielded):
         if before is not None and before.entry.pinned and not stored.entry.pinned:
             logger.info(notes.unpinned(before.entry, refreshed=True))
         return stored
+
+    def _renewed(self, stored: Stored) -> Stored:
+        """A row whose age counts from now on, since it was proven; where it cannot be noted, it is proven again."""
+        entry = replace(stored.entry, validated_at=self._clock())
+        with suppress(StoreError):
+            self._store().update(entry)
+        return replace(stored, entry=entry)
 
     def _labelled(self, stored: Stored, options: CacheOptions) -> Stored:
         """A row under the name, with the tags and the pin that a hit brings."""

@@ -34,6 +34,7 @@ logger = logging.getLogger("sqlcache_nb")
 _EVERY = 60.0  # seconds between two notes of one kernel
 _COUNTS = {
     Outcome.HIT: Tally(hits=1),
+    Outcome.STALE: Tally(hits=1),
     Outcome.MISS: Tally(misses=1),
     Outcome.REFRESHED: Tally(refreshed=1),
     Outcome.BYPASSED: Tally(bypassed=1),
@@ -129,7 +130,7 @@ class Ledger:
             outcome: how it was answered.
             entry: what answered it, or was stored.
         """
-        self._note(_COUNTS[outcome], entry, is_hit=outcome is Outcome.HIT)
+        self._note(_COUNTS[outcome], entry, is_hit=outcome in (Outcome.HIT, Outcome.STALE))
 
     def use(self, entry: Entry) -> None:
         """Note the use of an entry that answered no question."""

@@ -12,26 +12,28 @@ from sqlcache_nb.behind import seen_through
 from sqlcache_nb.entry import Entry, Provenance
 from sqlcache_nb.environment import environment, versions
 from sqlcache_nb.errors import NotCacheable
-from sqlcache_nb.freshness import day_in, is_zone
+from sqlcache_nb.freshness import Token, day_in, is_zone
 from sqlcache_nb.identity import SourceIdentity, working_directory
 from sqlcache_nb.key import Key
 from sqlcache_nb.parts import Asked, items_of
+from sqlcache_nb.policy import Validate
 from sqlcache_nb.query import Query, ask
 from sqlcache_nb.redaction import redact
 from sqlcache_nb.request import PandasCall
 from sqlcache_nb.sources import Source
+from sqlcache_nb.validators import Probe, Validator, chosen
 from sqlcache_nb.words import asks_for_the_time
 from sqlcache_nb.writes import touched_tables
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A query put to an identified database, whose state was noted before."""
+    """A query put to an identified database, of which a validator may have had its say before."""
 
     key: Key
     parts: Mapping[str, object]
     query: Query
-    token: str | None
+    validation: Validation
     identity: SourceIdentity
     source_name: str | None
 
@@ -55,6 +57,74 @@ class Question:
         return Asked(self.query.kind, redact(self.query.shown), self.key.parts, items)
 
 
+class Validation:
+    """What validators say of a database before it is asked.
+
+    The token of a database file costs nothing, and is taken also where another validator has the say: whoever asks
+    by it later shall find one.
+
+    Args:
+        validate: which validator has the say.
+        source: the connection that would answer.
+        identity: which database that is.
+
+    Raises:
+        ConfigError: no such validator.
+    """
+
+    def __init__(self, validate: Validate, source: Source, identity: SourceIdentity) -> None:
+        self._source = source
+        self._identity = identity
+        self.validator = chosen(validate, source.dialect_name)
+        self.fault: Exception | None = None
+        """Why the validator did not answer."""
+        by_file = chosen("auto", source.dialect_name)
+        first = {each.name: each for each in (by_file, self.validator) if each is not None}
+        self._taken = {name: self._take(each) for name, each in first.items() if not each.wants_tables}
+
+    def token(self, tables: tuple[str, ...]) -> Token | None:
+        """What the validator that has the say tells, None where none has or it cannot.
+
+        Args:
+            tables: the names that the question reads, () where they are not all known.
+        """
+        if self.validator is None:
+            return None
+        if not self.validator.wants_tables:
+            return self._taken[self.validator.name]
+        return self._take(self.validator, tables) if tables else None
+
+    def tokens(self, tables: tuple[str, ...]) -> dict[str, str]:
+        """What is to be stored with the answer: each validator's token, those left out that cannot tell.
+
+        Args:
+            tables: as for `token`.
+        """
+        told = (*self._taken.values(), self.token(tables))
+        return {token.validator: token.value for token in told if token is not None and token.value}
+
+    def _take(self, validator: Validator, tables: tuple[str, ...] = ()) -> Token | None:
+        probe = Probe(self._identity, self._execute, tables)
+        value: str | None = ""
+        try:
+            value = validator.token(probe)
+        except Exception as fault:  # noqa: BLE001  # a driver's, or of code that others have installed; it is said
+            self.fault = fault
+        return None if value is None else Token(validator.name, validator.strength, value)
+
+    def _execute(self, sql: str) -> list[Any]:
+        return self._source.ask(lambda execute: list(execute(sql)))
+
+
+def tables_read(told: guard.Facts | Provenance) -> tuple[str, ...]:
+    """The names that a statement reads, () where it may read others as well.
+
+    Args:
+        told: what is known of it.
+    """
+    return () if told.opaque else told.tables
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What the database gave: a frame, or an iterator of chunks; and why it may be the session's own."""
@@ -65,8 +135,16 @@ class Answer:
     doubt: NotCacheable | None = None
 
 
-def question_of(call: PandasCall, source: Source, source_name: str | None) -> Question:
-    """The question, and the database's state as it is before any fetch.
+def question_of(
+    call: PandasCall, source: Source, source_name: str | None, validate: Validate = False
+) -> Question:
+    """The question, and what a validator says of the database before any fetch.
+
+    Args:
+        call: what is given to pandas.
+        source: where.
+        source_name: a person's own word for that.
+        validate: which validator has a say.
 
     Raises:
         NotCacheable: the question, or the database, cannot be told from another one.
@@ -86,7 +164,7 @@ def question_of(call: PandasCall, source: Source, source_name: str | None) -> Qu
         key=Key.of(parts),
         parts=parts,
         query=query,
-        token=source.token(identity),
+        validation=Validation(validate, source, identity),
         identity=identity,
         source_name=source_name,
     )
@@ -182,19 +260,21 @@ def provenance_of(
     )
 
 
-def entry_of(question: Question, facts: guard.Facts, provenance: Provenance) -> Entry:
+def entry_of(
+    question: Question, facts: guard.Facts, provenance: Provenance, tokens: Mapping[str, str]
+) -> Entry:
     """The entry of an answer, with what its freshness depends on.
 
     Args:
         question: what was asked.
         facts: what its statement does.
         provenance: where the answer came from.
+        tokens: what validators said before the fetch, by their names.
     """
-    changes_by_itself = facts.volatile or facts.chance
     return Entry(
         provenance,
-        token=question.token,
-        exact=facts.covered and not changes_by_itself and question.token is not None,
+        tokens=tokens,
+        exact=facts.covered and not (facts.volatile or facts.chance),
         volatile=facts.volatile,
         zone=facts.zone,
         day=day_in(facts.zone, provenance.fetched_at),

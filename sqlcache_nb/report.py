@@ -11,12 +11,15 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from sqlcache_nb import quantities
-from sqlcache_nb.freshness import VOLATILE_TTL, Reason, day_in
+from sqlcache_nb.freshness import DEFAULT_TTL, FILE, VOLATILE_TTL, Reason, counted_from, day_in
+from sqlcache_nb.lifetime import Lifetime, Until
+from sqlcache_nb.redaction import redact
 from sqlcache_nb.result import Outcome
 
 if TYPE_CHECKING:
     from sqlcache_nb.config import Config
     from sqlcache_nb.entry import Entry
+    from sqlcache_nb.freshness import Verdict
     from sqlcache_nb.result import Result
     from sqlcache_nb.stores import Note
     from sqlcache_nb.why import Nearest
@@ -27,6 +30,8 @@ KEY_LENGTH = 8
 NOTHING_STORED = "nothing is stored"
 """What is said of an empty cache."""
 
+_BY_VALIDATOR = frozenset({Reason.FILE_UNCHANGED, Reason.FILE_CHANGED, Reason.UNCHANGED, Reason.CHANGED})
+_BY_TTL = frozenset({Reason.WITHIN_TTL, Reason.EXPIRED, Reason.FROM_FUTURE})
 _AS_STORED = frozenset({Reason.LOADED, Reason.PINNED})
 _BETWEEN = " · "
 _ASKS = ": it asks for the time or a catalog"
@@ -110,9 +115,9 @@ def _bounds(entry: Entry | None, still: str = "") -> str:
     return ", ".join([*told, "left to chance"] if entry.random else told)
 
 
-def _is_for_an_hour(entry: Entry, ttl: float | None) -> bool:
+def _is_for_an_hour(entry: Entry, ttl: Lifetime | None) -> bool:
     """Whether what it asks for bounds its age, and not a ttl that is shorter."""
-    return entry.volatile and (ttl is None or ttl >= VOLATILE_TTL)
+    return entry.volatile and (ttl is None or isinstance(ttl, Until) or ttl >= VOLATILE_TTL)
 
 
 def _elapsed(result: Result, entry: Entry | None) -> float | None:
@@ -163,23 +168,56 @@ def waiting(whom: str, seconds: float) -> str:
     return one_line(f"waiting for {whom}, {quantities.age(max(seconds, 1))}")
 
 
-def why_hit(reason: Reason, entry: Entry, now: datetime) -> str:
-    """Why an answer may be served.
+def why_hit(verdict: Verdict, entry: Entry, now: datetime) -> str:
+    """Why an answer may be served, and which validator says so.
 
     Args:
-        reason: why, in short.
+        verdict: why, in short.
         entry: the stored facts.
         now: the time, with a zone.
     """
-    bounds = "" if reason in _AS_STORED else _bounds(entry, "still ")
-    told = ["hit", _fetched(entry, now), _why_fresh(reason, entry, now), bounds]
+    bounds = "" if verdict.reason in _AS_STORED else _bounds(entry, "still ")
+    why = _why_fresh(verdict.reason, entry, now) + _by(verdict)
+    told = ["hit", _fetched(entry, now), why, bounds]
     return _BETWEEN.join(filter(None, [*told, _short_key(entry)]))
 
 
-def why_stale(reason: Reason, entry: Entry, now: datetime) -> str:
+def why_stale(verdict: Verdict, entry: Entry, now: datetime) -> str:
     """Why a stored answer may not be served; arguments as for `why_hit`."""
-    told = f"stale: {_why_missed(reason, entry, now, since=entry.invalidated_at)}"
+    told = f"stale: {_why_missed(verdict.reason, entry, now, since=entry.invalidated_at)}{_by(verdict)}"
     return _BETWEEN.join([told, _fetched(entry, now), _short_key(entry)])
+
+
+def _by(verdict: Verdict) -> str:
+    """Which validator has decided, and what its word is worth; "" where none has."""
+    token = verdict.token
+    if token is None or verdict.reason not in _BY_VALIDATOR:
+        return ""
+    return (
+        f" ({token.strength})" if token.validator == FILE else f", says {token.validator} ({token.strength})"
+    )
+
+
+def doubt(
+    validate: object, name: str | None, fault: Exception | None, verdict: Verdict, source: str
+) -> str | None:
+    """What is said where a validator that was asked for cannot tell; None where it can.
+
+    Args:
+        validate: what was asked for.
+        name: the validator's name, None where there is none.
+        fault: why it did not answer, None where it did.
+        verdict: what was made of it.
+        source: the database's label.
+    """
+    if fault is not None:
+        told = redact(f"{type(fault).__name__}: {fault}".partition("\n")[0])
+        return f"the validator {name} gave no answer about {source} ({told}); what is stored is not taken for fresh"
+    if name is None:
+        return f"validate={validate!r}: no validator knows {source}; the ttl decides"
+    if verdict.reason in _BY_TTL:
+        return f"validate={validate!r}: {name} cannot tell whether {source} changed, for this statement; the ttl decides"
+    return None
 
 
 def why_miss(near: Nearest | None, now: datetime) -> str:
@@ -210,11 +248,12 @@ def _why_fresh(reason: Reason, entry: Entry, now: datetime) -> str:
         case Reason.FILE_UNCHANGED:
             return "file unchanged"
         case Reason.WITHIN_TTL:
-            ttl, seconds = _ttl(entry), (now - entry.provenance.fetched_at).total_seconds()
+            ttl, seconds = _ttl(entry), (now - counted_from(entry, now)).total_seconds()
             if ttl == math.inf:
                 return "fresh forever"
             # A ttl given with the question may be longer than the one that was stored.
-            return f"within its ttl{_of(ttl)}" if ttl is None or seconds < ttl else "within the ttl given"
+            holds = ttl is None or isinstance(ttl, Until) or seconds < ttl
+            return f"within its ttl{_of(ttl)}" if holds else "within the ttl given"
         case Reason.LOADED:
             return "loaded as it was stored"
         case Reason.PINNED if entry.invalidated_at is not None:
@@ -251,15 +290,17 @@ def _why_missed(
     return reason.value
 
 
-def _ttl(entry: Entry) -> float | None:
-    """Seconds for which the entry is fresh, None where the default, which it does not know, decides."""
-    if entry.ttl is None or not entry.volatile:
-        return entry.ttl
-    return min(entry.ttl, VOLATILE_TTL)
+def _ttl(entry: Entry) -> Lifetime | None:
+    """The time to live of the entry, None where the default, which it does not know, decides."""
+    if entry.volatile and isinstance(entry.ttl, float | int):
+        return min(entry.ttl, VOLATILE_TTL)
+    return entry.ttl
 
 
-def _of(ttl: float | None) -> str:
-    return "" if ttl is None else f" of {quantities.duration(ttl)}"
+def _of(ttl: Lifetime | None) -> str:
+    if ttl is None:
+        return ""
+    return f", {_UNTIL[ttl]}" if isinstance(ttl, Until) else f" of {quantities.duration(ttl)}"
 
 
 def one_line(text: str) -> str:
@@ -334,12 +375,12 @@ def saved(seconds: float, number_of_bytes: int) -> str:
     )
 
 
-def fresh_while(entry: Entry, *, default_ttl: float, now: datetime) -> str:
+def fresh_while(entry: Entry, *, default_ttl: Lifetime | None, now: datetime) -> str:
     """Up to when an entry is served.
 
     Args:
         entry: the stored facts.
-        default_ttl: seconds for entries that were stored without a ttl.
+        default_ttl: the time to live of entries that were stored without one, None where nobody has said.
         now: the time, with a zone.
     """
     if entry.pinned:
@@ -350,25 +391,42 @@ def fresh_while(entry: Entry, *, default_ttl: float, now: datetime) -> str:
     if entry.invalidated_at is not None:
         return f"no longer; it was invalidated {quantities.moment_and_age(entry.invalidated_at, now)}"
     told = f"on {entry.day} in {entry.zone}, " if entry.day is not None else ""
-    if entry.exact:
-        if entry.day not in (None, day_in(entry.zone, now)):
+    is_past = entry.day not in (None, day_in(entry.zone, now))
+    if entry.exact and FILE in entry.tokens:
+        if is_past:
             return f"no longer; it was on {entry.day} in {entry.zone}"
         return f"{told}as long as the database file is unchanged"
-    ttl = default_ttl if entry.ttl is None else entry.ttl
+    given = (entry.ttl, default_ttl, DEFAULT_TTL)
+    ttl = next(each for each in given if each is not None)
     volatile = _is_for_an_hour(entry, ttl)
-    if volatile:
-        ttl = VOLATILE_TTL
-    told += "forever" if ttl == math.inf else f"for {quantities.duration(ttl)}"
-    if volatile:
-        told += " at most"
-    with suppress(OverflowError):  # forever, or beyond the calendar
-        end = entry.provenance.fetched_at + timedelta(seconds=ttl)
-        told += f", until {quantities.moment(end)}"
-        if end <= now or entry.day not in (None, day_in(entry.zone, now)):
-            told = f"no longer; it was {told}"
-    if entry.token is not None:
+    told += _span(ttl, at_most=volatile)
+    told = _until(told, entry, VOLATILE_TTL if volatile else ttl, now, is_past=is_past)
+    if FILE in entry.tokens:
         told += ", as long as the database file is unchanged"
     return told + _ASKS if volatile else told
+
+
+def _span(ttl: Lifetime, *, at_most: bool) -> str:
+    """How long a time to live is."""
+    if at_most:
+        return f"for {quantities.duration(VOLATILE_TTL)} at most"
+    if isinstance(ttl, Until):
+        return _UNTIL[ttl]
+    return "forever" if ttl == math.inf else f"for {quantities.duration(ttl)}"
+
+
+def _until(told: str, entry: Entry, ttl: Lifetime, now: datetime, *, is_past: bool) -> str:
+    """What was told of a time to live, and when that ends or has ended."""
+    if isinstance(ttl, Until):
+        return told
+    with suppress(OverflowError):  # forever, or beyond the calendar
+        end = counted_from(entry, now) + timedelta(seconds=ttl)
+        told = f"{told}, until {quantities.moment(end)}"
+        return f"no longer; it was {told}" if end <= now or is_past else told
+    return told
+
+
+_UNTIL = {Until.TODAY: "until midnight", Until.SESSION: "in the kernel that fetched it"}
 
 
 def announcement(config: Config) -> str | None:

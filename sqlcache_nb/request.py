@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Literal, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import pandas as pd
 from pandas.api.extensions import no_default
@@ -13,7 +13,7 @@ from pandas.api.extensions import no_default
 from sqlcache_nb.caller import as_if_called_outside
 from sqlcache_nb.constant import ConstantDict
 from sqlcache_nb.errors import ConfigError
-from sqlcache_nb.freshness import Freshness, Ttl, parse_ttl
+from sqlcache_nb.policy import Policy
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -101,15 +101,10 @@ _NO_OPTIONS = ConstantDict(
 
 
 @dataclass(frozen=True)
-class CacheOptions:
-    """The keyword arguments that pandas does not have.
+class CacheOptions(Policy):
+    """The keyword arguments that pandas does not have: those of `Policy`, and what concerns one answer.
 
     Args:
-        ttl: how long a result is fresh: seconds, a timedelta, "1h", "7d", "forever"; None for what it
-            was stored with, else the cache's default.
-        refresh: fetch again and replace what is stored.
-        no_store: neither read nor write the cache.
-        validate: "auto" asks a SQLite or DuckDB file whether it changed; False trusts the ttl.
         name: the person's own word for the result.
         tag: label or labels to list and clear by.
         source_name: the person's own word for the database.
@@ -117,18 +112,13 @@ class CacheOptions:
         pin: freeze the answer: it is not evicted, and is a hit at any age, until it is unpinned or refreshed.
 
     Raises:
-        ConfigError: a ttl or validate that cannot be understood, or refresh or pin together with no_store;
-            it is a ValueError.
+        ConfigError: as `Policy`, or pin together with no_store.
 
     Example:
         >>> CacheOptions(ttl="1h", tag="daily").tags
         ('daily',)
     """
 
-    ttl: Ttl | None = None
-    refresh: bool = False
-    no_store: bool = False
-    validate: Literal["auto", False] = "auto"
     name: str | None = None
     tag: str | Iterable[str] | None = None
     source_name: str | None = None
@@ -136,24 +126,14 @@ class CacheOptions:
     pin: bool = False
 
     def __post_init__(self) -> None:
-        if self.refresh and self.no_store:
-            raise ConfigError("refresh stores what it fetches: it cannot be had with no_store")
+        super().__post_init__()
         if self.pin and self.no_store:
             raise ConfigError("pin keeps the answer: it cannot be had with no_store")
-        if self.validate not in ("auto", False):
-            raise ConfigError(f'validate={self.validate!r} is not known: give "auto" or False')
         if isinstance(self.tag, Iterable) and not isinstance(self.tag, str):
             object.__setattr__(self, "tag", tuple(self.tag))  # an iterator can be read once only
         for label in (self.name, self.source_name, *self.tags):
             if not (label is None or isinstance(label, str)):
                 raise ConfigError(f"name, tag and source_name are texts, and {label!r} is not")
-        if self.ttl is not None:
-            parse_ttl(self.ttl)
-
-    @property
-    def seconds(self) -> float | None:
-        """The ttl in seconds, None where none was given."""
-        return None if self.ttl is None else parse_ttl(self.ttl)
 
     @property
     def tags(self) -> tuple[str, ...]:
@@ -162,16 +142,6 @@ class CacheOptions:
             return ()
         labels: Any = self.tag if isinstance(self.tag, tuple) else (self.tag,)
         return tuple(dict.fromkeys(labels))
-
-    def freshness(self, default_ttl: float) -> Freshness:
-        """The caller's policy.
-
-        Args:
-            default_ttl: seconds for results that were stored without a ttl.
-        """
-        return Freshness(
-            self.seconds, default_ttl, validate=self.validate == "auto", random=self.store_random
-        )
 
 
 def told_apart(arguments: Mapping[str, Any]) -> tuple[PandasCall, Any, CacheOptions]:

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlcache_nb.freshness import Reason
+from sqlcache_nb.freshness import Reason, Token
 from sqlcache_nb.why import Nearest
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ class Outcome(StrEnum):
 
     HIT = "hit"
     """From the cache."""
+    STALE = "stale"
+    """From the cache, though it is stale: it is being fetched anew, or the database is out of reach, or not to be asked."""
     MISS = "miss"
     """From the database, and stored."""
     REFRESHED = "refreshed"
@@ -45,6 +47,7 @@ class Result:
         entry: the stored facts, None for a bypass, and for chunks that are yet to be read.
         path: the stored Parquet file, None as for `entry`.
         elapsed: seconds that the database took in this call, None on a hit.
+        token: the word of the validator that was heard, None where there was none.
         invalidated_at: when what was stored was declared stale, where that is the reason.
         nearest: for a first question, the stored one that is most like it, and how they differ; None where
             none has the same SQL, and for every other outcome.
@@ -65,6 +68,7 @@ class Result:
     entry: Entry | None = None
     path: Path | None = None
     elapsed: float | None = None
+    token: Token | None = None
     invalidated_at: datetime | None = None
     nearest: Nearest | None = None
     waited: float | None = None

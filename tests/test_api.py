@@ -18,7 +18,20 @@ import sqlcache_nb
 from sqlcache_nb import Outcome, QueryCache, api, cached_read_sql, default_cache
 from tests.strict import differences
 
-KEYWORDS = ["ttl", "refresh", "no_store", "validate", "name", "tag", "source_name", "store_random", "pin"]
+KEYWORDS = [
+    "ttl",
+    "refresh",
+    "no_store",
+    "offline",
+    "stale_while_revalidate",
+    "stale_if_error",
+    "validate",
+    "name",
+    "tag",
+    "source_name",
+    "store_random",
+    "pin",
+]
 
 
 @pytest.fixture(autouse=True)

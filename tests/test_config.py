@@ -11,7 +11,7 @@ import pytest
 
 from sqlcache_nb.config import Config, load, parse_size
 from sqlcache_nb.errors import ConfigError, SqlcacheWarning
-from sqlcache_nb.freshness import DEFAULT_TTL
+from sqlcache_nb.policy import Policy
 from sqlcache_nb.retention import DEFAULT_UNUSED
 
 
@@ -26,7 +26,7 @@ def test_without_settings_there_are_defaults(tmp_path: Path) -> None:
     configured(tmp_path)  # stops the search below whatever the machine has further up
     found = load({}, tmp_path)
     assert found == Config(platformdirs.user_cache_path("sqlcache_nb", appauthor=False))
-    assert (found.ttl, found.size_limit, found.pyproject) == (DEFAULT_TTL, None, None)
+    assert (found.policy, found.size_limit, found.pyproject) == (Policy(), None, None)
     assert found.clear_unused == DEFAULT_UNUSED == 90 * 86_400
 
 
@@ -48,7 +48,7 @@ def test_the_process_environment_and_folder_are_the_default(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SQLCACHE_NB_DIR", "relative")
     found = load()
-    assert (found.directory, found.ttl) == (tmp_path / "relative", 3600.0)
+    assert (found.directory, found.policy) == (tmp_path / "relative", Policy(ttl="1h"))
 
 
 def test_a_tilde_is_the_home_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,7 +64,7 @@ def test_the_nearest_pyproject_speaks(tmp_path: Path) -> None:
     inner.mkdir(parents=True)
     configured(tmp_path, 'dir = "outer"', "ttl = 1")
     path = configured(tmp_path / "project", 'dir = "inner"', 'ttl = "7d"', 'size_limit = "500MB"')
-    assert load({}, inner) == Config(path.parent / "inner", 604_800.0, 500_000_000, path)
+    assert load({}, inner) == Config(path.parent / "inner", Policy(ttl="7d"), 500_000_000, path)
 
 
 def test_values_of_parameters_may_be_kept_as_digests_alone(tmp_path: Path) -> None:
@@ -87,12 +87,46 @@ def test_what_is_unused_may_stay_for_ever(tmp_path: Path, never: str) -> None:
     assert load({}, tmp_path).clear_unused == math.inf
 
 
+def test_a_file_may_say_all_that_a_call_may(tmp_path: Path) -> None:
+    configured(
+        tmp_path,
+        *('ttl = "today"', "offline = true", "no_store = false", "validate = true"),
+        *('stale_while_revalidate = "5m"', "stale_if_error = 86400"),
+    )
+    assert load({}, tmp_path).policy == Policy(
+        ttl="today",
+        offline=True,
+        no_store=False,
+        validate=True,
+        stale_while_revalidate="5m",
+        stale_if_error=86_400,
+    )
+
+
+def test_the_environment_says_it_louder(tmp_path: Path) -> None:
+    configured(tmp_path, "ttl = 1", "offline = false", 'validate = "auto"', 'stale_if_error = "1h"')
+    environ = {
+        "SQLCACHE_NB_TTL": "1",
+        "SQLCACHE_NB_OFFLINE": "1",
+        "SQLCACHE_NB_NO_STORE": "0",
+        "SQLCACHE_NB_VALIDATE": "False",
+        "SQLCACHE_NB_REFRESH": " ",
+    }
+    assert load(environ, tmp_path).policy == Policy(
+        ttl="1", offline=True, no_store=False, validate=False, stale_if_error="1h"
+    )
+    own = {"SQLCACHE_NB_VALIDATE": "select max(at) from t"}
+    assert load(own, tmp_path).policy.validate == "select max(at) from t"
+    with pytest.raises(ConfigError, match="SQLCACHE_NB_OFFLINE='perhaps' is neither 1 nor 0"):
+        load({"SQLCACHE_NB_OFFLINE": "perhaps"}, tmp_path)
+
+
 def test_the_nearest_pyproject_may_be_silent(tmp_path: Path) -> None:
     inner = tmp_path / "project"
     inner.mkdir()
     configured(tmp_path, "ttl = 1")
     (inner / "pyproject.toml").write_text("[tool.other]\nttl = 5\n", encoding="utf-8")
-    assert load({}, inner).ttl == DEFAULT_TTL
+    assert load({}, inner).policy == Policy()
 
 
 def test_an_absolute_directory_stays(tmp_path: Path) -> None:
@@ -103,7 +137,7 @@ def test_an_absolute_directory_stays(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("lines", "words"),
     [
-        (["directory = 'x'"], r"unknown directory.*it knows dir, ttl, size_limit"),
+        (["directory = 'x'"], r"unknown directory.*it knows dir, size_limit, .*ttl, refresh"),
         (["dir = 5"], "dir must be a path"),
         (["ttl = 'soon'"], "ttl='soon'"),
         (["ttl = true"], "ttl=True"),
@@ -113,6 +147,9 @@ def test_an_absolute_directory_stays(tmp_path: Path) -> None:
         (["size_limit = true"], "size_limit=True"),
         (["clear_unused = 'soon'"], "clear_unused='soon'"),
         (["clear_unused = -1"], "clear_unused=-1"),
+        (["offline = 'yes'"], "offline='yes' is neither True nor False"),
+        (["refresh = true", "no_store = true"], "cannot be had with no_store"),
+        (["stale_if_error = 'forever'"], "stale_if_error='forever' is not a bounded time"),
         (["store_params = 'no'"], "store_params is true or false, not 'no'"),
     ],
 )
@@ -134,19 +171,19 @@ def test_a_broken_pyproject_fails_nothing(tmp_path: Path, content: bytes) -> Non
     (tmp_path / "pyproject.toml").write_bytes(content)
     with pytest.warns(SqlcacheWarning, match="cannot be read"):
         found = load({}, tmp_path)
-    assert found.ttl == DEFAULT_TTL
+    assert found.policy == Policy()
 
 
 def test_a_folder_of_that_name_is_passed_by(tmp_path: Path) -> None:
     configured(tmp_path, "ttl = 5")
     (tmp_path / "x" / "pyproject.toml").mkdir(parents=True)
-    assert load({}, tmp_path / "x").ttl == 5.0
+    assert load({}, tmp_path / "x").policy.lifetime == 5.0
 
 
 @pytest.mark.parametrize("ttl", ["'forever'", "inf"])
 def test_for_ever_may_be_configured(tmp_path: Path, ttl: str) -> None:
     configured(tmp_path, f"ttl = {ttl}")
-    assert load({}, tmp_path).ttl == math.inf
+    assert load({}, tmp_path).policy.lifetime == math.inf
 
 
 @pytest.mark.parametrize(

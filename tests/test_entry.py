@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sqlcache_nb.entry import FORMAT, Entry, Provenance
+from sqlcache_nb.lifetime import Until
 from sqlcache_nb.parts import Item
 
 texts = st.text(st.characters(), max_size=20)  # lone surrogates too: they come back from SQLite
@@ -44,8 +45,9 @@ entries = st.builds(
     provenance=provenances,
     checksum=texts,
     bytes=st.integers(0),
-    ttl=st.none() | numbers | st.just(math.inf),
-    token=st.none() | texts,
+    ttl=st.none() | numbers | st.just(math.inf) | st.sampled_from(Until),
+    tokens=st.dictionaries(texts, texts),
+    validated_at=st.none() | moments,
     exact=st.booleans(),
     volatile=st.booleans(),
     places=st.lists(texts, max_size=2).map(tuple),

@@ -215,7 +215,13 @@ def test_what_is_not_there_cannot_be_pinned(cache: QueryCache, verb: str) -> Non
 
 def test_the_verdict_knows_no_but(pinned: Entry, clock: Clock) -> None:
     frozen = replace(
-        pinned, random=True, token="other", day="1999-01-01", zone="UTC", invalidated_at=clock(), ttl=0.0
+        pinned,
+        random=True,
+        tokens={"file": "other"},
+        day="1999-01-01",
+        zone="UTC",
+        invalidated_at=clock(),
+        ttl=0.0,
     )
     assert Freshness(ttl=0.0).judge(frozen, clock(), None) == Verdict(True, Reason.PINNED)
     loose = replace(frozen, pinned=False)

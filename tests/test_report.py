@@ -138,7 +138,7 @@ def test_a_miss_of_what_was_invalidated_says_when() -> None:
 
 
 def test_what_was_invalidated_is_fresh_no_longer() -> None:
-    entry = replace(ENTRY, exact=True, token="one", invalidated_at=FETCHED)
+    entry = replace(ENTRY, exact=True, tokens={"file": "one"}, invalidated_at=FETCHED)
     told = report.fresh_while(entry, default_ttl=math.inf, now=NOW)
     assert told == f"no longer; it was invalidated {LOCAL} (2 h ago)"
 
@@ -218,14 +218,14 @@ def until(**ages: float) -> str:
 @pytest.mark.parametrize(
     ("entry", "says"),
     [
-        (replace(ENTRY, exact=True, token="t"), "as long as the database file is unchanged"),
+        (replace(ENTRY, exact=True, tokens={"file": "t"}), "as long as the database file is unchanged"),
         (ENTRY, f"for 12 h, until {until(hours=12)}"),
         (replace(ENTRY, ttl=math.inf), "forever"),
         (replace(ENTRY, ttl=1e15), "for 11,574,074,074 days 2 h"),
         (replace(ENTRY, ttl=10_800.0), f"for 3 h, until {until(hours=3)}"),
         (replace(ENTRY, ttl=3_600.0), f"no longer; it was for 1 h, until {until(hours=1)}"),
         (
-            replace(ENTRY, ttl=10_800.0, token="t"),
+            replace(ENTRY, ttl=10_800.0, tokens={"file": "t"}),
             f"for 3 h, until {until(hours=3)}, as long as the database file is unchanged",
         ),
     ],
@@ -251,7 +251,7 @@ def test_an_entry_that_asks_for_the_date_is_served_on_that_day() -> None:
     daily = replace(ENTRY, zone="UTC", day=FETCHED.date().isoformat())
     assert said(daily) == f"on {daily.day} in UTC, for 1 day, until {until(days=1)}"
     assert said(daily, hours=23).startswith(f"no longer; it was on {daily.day} in UTC, for 1 day")
-    in_file = replace(daily, token="t", exact=True)
+    in_file = replace(daily, tokens={"file": "t"}, exact=True)
     assert said(in_file) == f"on {daily.day} in UTC, as long as the database file is unchanged"
     assert said(in_file, days=1) == f"no longer; it was on {daily.day} in UTC"
 

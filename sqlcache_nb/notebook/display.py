@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from sqlcache_nb.entry import Entry
     from sqlcache_nb.ledger import Stats
+    from sqlcache_nb.lifetime import Lifetime
     from sqlcache_nb.stores import Tally
 
 _publish: Callable[[object], object] = display
@@ -119,13 +120,13 @@ def entries_table(entries: DataFrame, now: datetime) -> DataFrame:
     return DataFrame(columns)
 
 
-def entry_text(entry: Entry, now: datetime, default_ttl: float, last_used: datetime) -> str:
+def entry_text(entry: Entry, now: datetime, default_ttl: Lifetime | None, last_used: datetime) -> str:
     """Everything about one entry, a fact a line.
 
     Args:
         entry: the facts.
         now: the time, with a zone.
-        default_ttl: seconds for entries that were stored without a ttl.
+        default_ttl: the time to live of entries that were stored without one, None where nobody has said.
         last_used: when it was last used or fetched, with a zone.
     """
     provenance = entry.provenance

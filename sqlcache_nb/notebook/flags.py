@@ -7,13 +7,13 @@ several times, every other takes one value; one whose metadata say "bare" stands
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import Field, fields
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from sqlcache_nb.errors import ConfigError, NotebookError
-from sqlcache_nb.freshness import parse_ttl
+from sqlcache_nb.lifetime import parse_age, parse_ttl, parse_window
 from sqlcache_nb.notebook.hints import nearest
 
 OPTION = re.compile(r"--?[A-Za-z]")
@@ -24,7 +24,15 @@ FLAG = re.compile(r"--?[\w-]+")
 
 _WORD = re.compile(r"""(?:"[^"]*"|'[^']*'|\S)+""")
 _QUOTED = re.compile(r""""([^"]*)"|'([^']*)'""")
-_TIMES = frozenset({"ttl", "older_than", "unused_for"})
+_FORMS = '"90s", "5m", "1h", "7d", "2w"'
+# What each option of a time understands, and how that is worded.
+_TIMES: dict[str, tuple[Callable[[str], object], str]] = {
+    "ttl": (parse_ttl, f'a time: {_FORMS}, "today", "session" or "forever"'),
+    "older_than": (parse_age, f'a time: {_FORMS} or "forever"'),
+    "unused_for": (parse_age, f'a time: {_FORMS} or "forever"'),
+    "stale_while_revalidate": (lambda text: parse_window(text, ""), f"a bounded time: {_FORMS}"),
+    "stale_if_error": (lambda text: parse_window(text, ""), f"a bounded time: {_FORMS}"),
+}
 
 
 class Word(NamedTuple):
@@ -100,7 +108,7 @@ def _set(
         raise NotebookError(f"{flag}: a quote is not closed")
     value = word.text
     if option.name in _TIMES:
-        _check_time(flag, value)
+        _check_time(flag, value, *_TIMES[option.name])
     if isinstance(option.default, tuple):
         values[option.name] = (*values.get(option.name, ()), value)
     elif option.name in values:
@@ -109,11 +117,11 @@ def _set(
         values[option.name] = value
 
 
-def _check_time(flag: str, value: str) -> None:
+def _check_time(flag: str, value: str, parse: Callable[[str], object], forms: str) -> None:
     try:
-        parse_ttl(value)
+        parse(value)
     except ConfigError:
-        fault = f'{flag} takes a time: "90s", "5m", "1h", "7d", "2w" or "forever"'
+        fault = f"{flag} takes {forms}"
     else:
         return
     raise NotebookError(fault)

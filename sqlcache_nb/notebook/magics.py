@@ -27,8 +27,8 @@ from sqlcache_nb.errors import (
     SqlcacheError,
     SqlcacheWarning,
 )
-from sqlcache_nb.freshness import parse_ttl
 from sqlcache_nb.guard import Kind, examine, kind_of
+from sqlcache_nb.lifetime import parse_ttl
 from sqlcache_nb.notebook import grammar
 from sqlcache_nb.notebook.awaited import AwaitedLine
 from sqlcache_nb.notebook.binding import Question, bind
@@ -39,6 +39,7 @@ from sqlcache_nb.notebook.lexer import tokens
 from sqlcache_nb.notebook.lines import LineHandler
 from sqlcache_nb.notebook.parameters import look_up, look_up_in, scan
 from sqlcache_nb.notebook.statements import split
+from sqlcache_nb.policy import Policy
 from sqlcache_nb.redaction import redact
 from sqlcache_nb.writes import touched_tables
 
@@ -70,7 +71,7 @@ class CachedSQLMagics(Magics):
         super().__init__(shell, **traits)
         self._ipython: Any = shell  # traitlets would have it that there may be none
         self._connections = Connections()
-        self._ttl_before: float | None = None
+        self._before: Policy | None = None
         self._lines = LineHandler(lambda: bool(self.quiet))
         self._lines.attach()
 
@@ -157,9 +158,9 @@ class CachedSQLMagics(Magics):
         from sqlcache_nb.api import default_cache
 
         cache = default_cache()
-        if self._ttl_before is None:
-            self._ttl_before = cache.ttl
-        cache.ttl = self._ttl_before if self.ttl is None else self.ttl
+        if self._before is None:
+            self._before = cache.policy
+        cache.policy = Policy(ttl=self.ttl).over(self._before)
         if announcement := cache.announce():
             show(announcement)
         return cache
@@ -270,7 +271,7 @@ class CachedSQLMagics(Magics):
             case grammar.Info(key):
                 cache = self._cache()
                 entry = cache.find(key)
-                show(entry_text(entry, _now(), cache.ttl, cache.last_used(entry)))
+                show(entry_text(entry, _now(), cache.policy.lifetime, cache.last_used(entry)))
             case grammar.Pin(key, pinned):
                 entry = self._cache().pin(key) if pinned else self._cache().unpin(key)
                 show(notes.pinned(entry, _now()) if pinned else notes.unpinned(entry))

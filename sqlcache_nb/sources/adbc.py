@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 from sqlcache_nb.errors import NotCacheable
 from sqlcache_nb.identity import SourceIdentity, file_identity
 from sqlcache_nb.schema import Schema
-from sqlcache_nb.sources import sqlite
+from sqlcache_nb.sources import files, sqlite
 from sqlcache_nb.sources.base import Source
 from sqlcache_nb.sources.files import is_open, sqlite_schema_cookie
 from sqlcache_nb.sources.fingerprints import Fingerprint
@@ -105,7 +105,7 @@ class AdbcSource(Source):
         if not self._is_autocommit():
             if attached:
                 raise NotCacheable("a transaction over several files may hold an old snapshot of one of them")
-            self._check_snapshot(path, self.token(identity))
+            self._check_snapshot(path, files.token(identity.dialect, identity.files))
         return identity
 
     def _check_begun(self) -> None:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlcache_nb.errors import NotCacheable
 from sqlcache_nb.identity import SourceIdentity
 from sqlcache_nb.schema import Behind, Name, Schema
-from sqlcache_nb.sources import files
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Dialect
+
+_Answer = TypeVar("_Answer")
 
 Execute = Callable[[str], Iterable[Any]]
 """Runs one statement on a live connection and gives its rows."""
@@ -81,13 +82,16 @@ class Source:
         """
         raise NotCacheable(self._refusal)
 
-    def token(self, identity: SourceIdentity) -> str | None:
-        """The validator token of the database as it is now, or None where it has none.
+    def ask(self, question: Callable[[Execute], _Answer]) -> _Answer:
+        """Put a question to the session that answers the person's, which is left as it was.
 
         Args:
-            identity: which database.
+            question: gets what runs a statement.
+
+        Raises:
+            NotCacheable: it cannot be asked.
         """
-        return files.token(identity.dialect, identity.files)
+        raise NotCacheable("the connection cannot be asked")
 
     def schema(self) -> Schema | None:
         """What the names in a database file stand for, or None for a server.

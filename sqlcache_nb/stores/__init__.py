@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol, runtime_checka
 
 if TYPE_CHECKING:
     from sqlcache_nb.entry import Entry
+    from sqlcache_nb.lifetime import Lifetime
 
 __all__ = ["Lease", "Listed", "Note", "Phase", "Removed", "Report", "Store", "Stored", "Tally", "Uses"]
 
@@ -41,7 +42,7 @@ class Listed(NamedTuple):
     columns: int
     bytes: int
     fetched_at: datetime
-    ttl: float | None
+    ttl: Lifetime | None
     elapsed: float
     pinned: bool
 

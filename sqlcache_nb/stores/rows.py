@@ -7,7 +7,6 @@ is no secret, and keeps out nobody who may write to the directory.
 from __future__ import annotations
 
 import json
-import math
 import os
 import re
 import sqlite3
@@ -20,7 +19,7 @@ from typing import Any, NamedTuple
 
 import xxhash
 
-from sqlcache_nb.entry import FORMAT, Entry, labels_of
+from sqlcache_nb.entry import FORMAT, Entry, labels_of, lifetime_of
 from sqlcache_nb.stores import Listed, payloads, places
 from sqlcache_nb.stores.places import Fault
 
@@ -118,7 +117,7 @@ def listed(con: sqlite3.Connection) -> Iterator[Listed]:
                 columns,
                 size,
                 datetime.fromisoformat(when).astimezone(UTC),
-                math.inf if ttl == "forever" else ttl,
+                lifetime_of(ttl),
                 elapsed,
                 bool(pinned),
             )
