@@ -36,6 +36,8 @@ from sqlcache_nb.lifetime import Ttl
 from sqlcache_nb.parts import Asked
 from sqlcache_nb.policy import Policy, Validate
 from sqlcache_nb.question import Answer, Question, examine, question_of, tables_read, write_of
+from sqlcache_nb.redaction import redact
+from sqlcache_nb.refreshing import Refreshes
 from sqlcache_nb.request import CacheOptions, PandasCall, taking_what, told_apart
 from sqlcache_nb.result import Outcome, Result, Written
 from sqlcache_nb.shield import not_cached
@@ -47,6 +49,7 @@ from sqlcache_nb.why import Explanation, Nearest
 
 if TYPE_CHECKING:
     from sqlcache_nb.codec import Payload
+    from sqlcache_nb.entry import Entry
 
 logger = logging.getLogger("sqlcache_nb")
 
@@ -136,6 +139,7 @@ class QueryCache(Keeper):
         own = Policy(ttl, refresh, no_store, offline, stale_while_revalidate, stale_if_error, validate)
         self.policy = own.over(settings.policy)
         """What holds where a call says nothing else."""
+        self._refreshes: Refreshes[Result | None] = Refreshes()
         self._started = clock() - timedelta(seconds=time.monotonic() - _LOADED)
         self._store_params = settings.store_params if store_params is None else store_params
 
@@ -269,13 +273,14 @@ class QueryCache(Keeper):
         with ExitStack() as borrowed:
             vouched = options.source_name is not None
             source = borrowed.enter_context(closing(source_of(con, call.sql, vouched=vouched)))
-            chosen(
-                options.validator, source.dialect_name
-            )  # a name that is not known is no fault of the cache
+            options = _fitting(options, source)
             source.prepare()
             found = self._found(flight, call, source, options)
             if isinstance(found, _Hit):
-                return self._counted(self._hit(found, call, con))
+                hit = self._hit(found, call, con)
+                return self._counted(
+                    hit if found.verdict.fresh else self._refreshing(hit, call, con, options)
+                )
             if before is not None and isinstance(found, Miss):
                 before(found.result(options, lambda: None))
             try:
@@ -357,9 +362,10 @@ class QueryCache(Keeper):
 
     def _look_up(self, question: Question, options: CacheOptions) -> _Hit | Verdict:
         """A hit, or why there is none."""
-        stored, verdict = self._surroundings().look_up(question, options)
+        around = self._surroundings()
+        stored, verdict = around.look_up(question, options)
         self._say_doubt(question, options, verdict)
-        if stored is None or not verdict.fresh:
+        if stored is None or not (verdict.fresh or around.freshness(options).may_wait(verdict)):
             return verdict
         try:
             payload = opened_payload(self._store(), stored)
@@ -382,6 +388,11 @@ class QueryCache(Keeper):
         if doubt is not None:
             self._warn(ValidatorWarning, doubt)
 
+    def _served(self, hit: _Hit, call: PandasCall, con: Any, options: CacheOptions) -> Result:
+        """The result of a hit; what is stale is being fetched anew from now on."""
+        result = self._hit(hit, call, con)
+        return result if hit.verdict.fresh else self._refreshing(result, call, con, options)
+
     def _hit(self, hit: _Hit, call: PandasCall, con: Any) -> Result:
         """The result of a hit: decoded when it is looked at, and fetched again if that should fail."""
 
@@ -391,18 +402,56 @@ class QueryCache(Keeper):
 
         stored, label = hit.stored, hit.question.label
         result = Result(
-            Outcome.HIT,
+            Outcome.HIT if hit.verdict.fresh else Outcome.STALE,
             hit.verdict.reason,
             label,
             decode,
             entry=stored.entry,
             path=stored.path,
             token=hit.verdict.token,
+            invalidated_at=hit.verdict.since,
         )
         if not hit.payload.chunked:
             return result
         chunks = started(self._stored_chunks(hit, call, con))
         return replace(result, decode=lambda: chunks)
+
+    def _refreshing(self, stale: Result, call: PandasCall, con: Any, options: CacheOptions) -> Result:
+        """A stale answer, whose question is being asked anew in the background."""
+        if stale.entry is None:
+            return stale
+        alone = replace(options, stale_while_revalidate=None, stale_if_error=None)
+        begun = self._refreshes.begin(
+            stale.entry.key, partial(self._refresh, stale.entry, call.kept(), con, alone)
+        )
+        return replace(stale, refreshing=begun, detail="refreshing in the background")
+
+    def _refresh(self, entry: Entry, call: PandasCall, con: Any, options: CacheOptions) -> Result | None:
+        """Fetch an answer anew, and say so in the log; None where another kernel is about it.
+
+        What fails leaves the stored answer as it is: stale, and some time past its window.
+        """
+        closings = self._closings
+        try:
+            with Flight(self._flights, self._telling(None)) as flight:
+                if self._shielded(partial(flight.take_off, entry.key)) is not True:
+                    return None
+                result = self._answer(call, con, options, flight, None)
+                if call.chunksize is not None:
+                    for _ in result.frame:
+                        pass
+                elif result.entry is not None:
+                    flight.landed()
+        except Exception as fault:
+            told = redact(f"{type(fault).__name__}: {fault}".partition("\n")[0])
+            logger.warning(report.not_refreshed(entry, told, now=self._clock()))
+            raise
+        finally:
+            if self._closings != closings:  # meanwhile: what was opened for this is closed, too
+                self.close()
+        if result.outcome is not Outcome.HIT:  # by another kernel, just before
+            logger.info(report.line(result, now=self._clock()))
+        return result
 
     def _stored_chunks(self, hit: _Hit, call: PandasCall, con: Any) -> Generator[Any, None, None]:
         """Nothing, to be `started`, and then the chunks of a hit.
@@ -521,6 +570,17 @@ class QueryCache(Keeper):
         from sqlcache_nb.sources import writing
 
         return Written(*writing.execute(con, sql, params, self._invalidated_by))
+
+
+def _fitting(options: CacheOptions, source: Source) -> CacheOptions:
+    """The options as far as they fit a source.
+
+    Raises:
+        ConfigError: no validator of that name is installed, which is no fault of the cache.
+    """
+    chosen(options.validator, source.dialect_name)
+    # A person's own connection cannot be asked behind his back.
+    return options if source.elsewhere() is not None else replace(options, stale_while_revalidate=None)
 
 
 def _whom(note: Note) -> str:

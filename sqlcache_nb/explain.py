@@ -107,11 +107,13 @@ def explain(call: PandasCall, con: Any, options: CacheOptions, around: Surroundi
             if stored is not None and verdict.fresh:
                 told = report.why_hit(verdict, stored.entry, around.now)
                 return Explanation("hit", verdict.reason, told, stored.entry)
+            is_elsewhere = source.elsewhere() is not None
             examine(question, source, store_random=options.store_random)
         except NotCacheable as refusal:
             return Explanation("refused", Reason.REFUSED, f"refused: {refusal}")
     if stored is not None and verdict.reason is not Reason.FIRST_TIME:
-        told = report.why_stale(verdict, stored.entry, around.now)
+        may_wait = around.freshness(options).may_wait(verdict) and is_elsewhere
+        told = report.why_stale(verdict, stored.entry, around.now, may_wait=may_wait)
         return Explanation("stale", verdict.reason, told, stored.entry)
     if options.refresh:
         return Explanation("miss", Reason.ASKED, "miss: refresh was given")

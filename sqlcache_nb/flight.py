@@ -136,6 +136,24 @@ class Flight:
             if isinstance(fault, CannotLock):  # what else fails will be said when the answer is to be stored
                 self._flights.cannot(fault)
 
+    def take_off(self, key: str) -> bool:
+        """Take the flight unless somebody has it, for whom nobody waits here; gives whether one may ask now.
+
+        Args:
+            key: the question's.
+        """
+        self._key = key
+        try:
+            self._lease = self._flights.lease(key)
+            if not self._take():
+                self.close()
+                return False
+            self._begin()
+        except CannotLock as fault:
+            self.close()
+            self._flights.cannot(fault)
+        return True
+
     def landed(self) -> None:
         """Note that the answer is stored."""
         self._phase = Phase.STORED

@@ -40,6 +40,7 @@ class Inventory:
         self._lock = threading.RLock()
         self._used: set[str] = set()  # keys of what this process had as hits, or stored
         self._opened: Store | None = None
+        self._closings = 0
         self._ledger = Ledger(lambda: self._opened, clock)
 
     def __repr__(self) -> str:
@@ -321,6 +322,7 @@ class Inventory:
         """Release the directory; the next use opens it again. A `Store` that was given is its owner's."""
         self._ledger.flush()
         with self._lock:
+            self._closings += 1
             if self._opened is not None and self._opened is not self._place:
                 self._opened.close()
             self._opened = None

@@ -72,6 +72,9 @@ def _opening(result: Result, entry: Entry | None, now: datetime) -> list[str]:
                 "" if result.reason in _AS_STORED else _bounds(entry, "still "),
                 _pinned(entry) if result.reason is not Reason.PINNED else "",
             ]
+        case Outcome.STALE if entry is not None:
+            why = _why_missed(result.reason, entry, now, since=result.invalidated_at)
+            return ["stale", _fetched(entry, now), why, result.detail]
         case Outcome.MISS:
             return [
                 _missed(result, entry, now),
@@ -141,6 +144,19 @@ def awaited(result: Result, *, now: datetime) -> str:
     return one_line(_BETWEEN.join([told, result.source]))
 
 
+def not_refreshed(entry: Entry, told: str, *, now: datetime) -> str:
+    """What is said of a refresh in the background that failed.
+
+    Args:
+        entry: the stored facts of the stale answer, which stays.
+        told: what the database said, without secrets.
+        now: the time, with a zone.
+    """
+    source = entry.provenance.source
+    what = f"not refreshed: {told}"
+    return one_line(_BETWEEN.join([what, f"stale, {_fetched(entry, now)}", source, _short_key(entry)]))
+
+
 def whom(note: Note, pid: int, host: str) -> str:
     """Who asks the database, for somebody who waits for it.
 
@@ -182,10 +198,18 @@ def why_hit(verdict: Verdict, entry: Entry, now: datetime) -> str:
     return _BETWEEN.join(filter(None, [*told, _short_key(entry)]))
 
 
-def why_stale(verdict: Verdict, entry: Entry, now: datetime) -> str:
-    """Why a stored answer may not be served; arguments as for `why_hit`."""
+def why_stale(verdict: Verdict, entry: Entry, now: datetime, *, may_wait: bool = False) -> str:
+    """Why a stored answer may not be served.
+
+    Args:
+        verdict: as for `why_hit`, like the next two.
+        entry: the stored facts.
+        now: the time, with a zone.
+        may_wait: whether it is served all the same, while it is fetched anew.
+    """
+    served = "served while it is refreshed" if may_wait else ""
     told = f"stale: {_why_missed(verdict.reason, entry, now, since=entry.invalidated_at)}{_by(verdict)}"
-    return _BETWEEN.join([told, _fetched(entry, now), _short_key(entry)])
+    return _BETWEEN.join(filter(None, [told, served, _fetched(entry, now), _short_key(entry)]))
 
 
 def _by(verdict: Verdict) -> str:

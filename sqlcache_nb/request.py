@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from copy import deepcopy
+from dataclasses import dataclass, fields, replace
 from typing import Any, ParamSpec, TypeVar
 
 import pandas as pd
@@ -72,6 +73,10 @@ class PandasCall:
             dtype=self.dtype,
         )
         return frames
+
+    def kept(self) -> PandasCall:
+        """This call with values of its own: whoever made it may change his lists and dicts meanwhile."""
+        return replace(self, params=deepcopy(self.params))
 
     def options(self) -> Mapping[str, object]:
         """Every argument that shapes the frame, statement and parameters apart."""

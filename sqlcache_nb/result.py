@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -43,7 +44,8 @@ class Result:
         reason: why.
         source: the database's label, without secrets.
         decode: gives the frame, or the iterator of chunks; called once.
-        detail: for a bypass, the sentence that says why; for chunks, when they will be stored; else "".
+        detail: for a bypass, the sentence that says why; for what is stale, why it is served; for chunks, when they
+            will be stored; else "".
         entry: the stored facts, None for a bypass, and for chunks that are yet to be read.
         path: the stored Parquet file, None as for `entry`.
         elapsed: seconds that the database took in this call, None on a hit.
@@ -51,6 +53,8 @@ class Result:
         invalidated_at: when what was stored was declared stale, where that is the reason.
         nearest: for a first question, the stored one that is most like it, and how they differ; None where
             none has the same SQL, and for every other outcome.
+        refreshing: for a stale answer that is being fetched anew, the new one once it is there; None where another
+            kernel fetches it. What fails there is raised by its `result()`.
         waited: seconds for which this read waited for another one that asked the same; None where it did not.
         waited_for: who that was ("kernel 4711"), None where it is not known.
 
@@ -71,6 +75,7 @@ class Result:
     token: Token | None = None
     invalidated_at: datetime | None = None
     nearest: Nearest | None = None
+    refreshing: Future[Result | None] | None = None
     waited: float | None = None
     waited_for: str | None = None
 

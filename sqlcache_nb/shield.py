@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable
 from contextlib import suppress
@@ -11,9 +12,12 @@ from typing import Any, TypeVar
 from sqlcache_nb.errors import NotCacheable, NotCachedWarning, SqlcacheWarning, StoreError, StoreWarning, warn
 from sqlcache_nb.inventory import Inventory
 from sqlcache_nb.redaction import redact
+from sqlcache_nb.refreshing import is_behind
 from sqlcache_nb.stores import Store
 
 T = TypeVar("T")
+
+logger = logging.getLogger("sqlcache_nb")
 
 
 class Shielded(Inventory):
@@ -57,8 +61,12 @@ class Shielded(Inventory):
         return refusal
 
     def _warn(self, category: type[SqlcacheWarning], text: str) -> None:
-        """Warn once per text, at the caller's own line."""
-        if self._is_new(category, text):
+        """Warn once per text, at the caller's own line; in the background, where no caller is, in the log."""
+        if not self._is_new(category, text):
+            return
+        if is_behind.get():
+            logger.warning(text)
+        else:
             warn(text, category)
 
     def _is_new(self, what: object, text: str) -> bool:

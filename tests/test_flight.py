@@ -22,9 +22,9 @@ from sqlalchemy.orm import Session
 from sqlcache_nb import NotCachedWarning, Outcome, QueryCache, Result, StoreWarning, flight, report
 from sqlcache_nb.flight import LONGEST_WAIT, Turn, Watch
 from sqlcache_nb.stores import Note, Phase
+from tests.gate import QUERY, Gate
 from tests.oracle import inconsistencies
 
-QUERY = "select * from sales"
 KEY = "a" * 64
 SINCE = datetime(2026, 11, 20, 9, 14, tzinfo=UTC)
 SOON = 60
@@ -41,24 +41,6 @@ def cache(tmp_path: Path) -> Iterator[QueryCache]:
 @pytest.fixture(autouse=True)
 def _said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(flight, "PATIENCE", 0.0)
-
-
-class Gate:
-    """What the queries of an engine meet: it counts them, and may hold them up."""
-
-    def __init__(self, engine: Engine) -> None:
-        self.count = 0
-        self.came = threading.Semaphore(0)
-        self.open = threading.Event()
-        self.meet: Callable[[], object] = self.open.wait
-        """What each query does before it goes on."""
-        event.listen(engine, "before_cursor_execute", self._pass)
-
-    def _pass(self, _con: object, _cursor: object, statement: str, *_rest: object) -> None:
-        if statement.startswith(QUERY):
-            self.count += 1
-            self.came.release()
-            assert self.meet() is not False
 
 
 @pytest.fixture

@@ -153,6 +153,10 @@ class Source:
         """Where a write through the connection lands, as `SourceIdentity.places` words it; () where unknown."""
         return ()
 
+    def elsewhere(self) -> Any:
+        """What a thread of its own may read the same from meanwhile: an Engine or a URL; None where there is none."""
+        return None
+
     def execution_options(self) -> dict[str, object]:
         """Options of the connection that may change what a statement means."""
         return {}

@@ -229,6 +229,9 @@ class EngineSource(Source):
                 self._look()
         return None if self._session is None else self._session.zone()
 
+    def elsewhere(self) -> Any:
+        return None if pools.gives_one_to_all(self._engine) else self._own_con
+
     def execution_options(self) -> dict[str, object]:
         return dict(self._engine.get_execution_options())
 

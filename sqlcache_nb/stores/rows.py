@@ -208,7 +208,11 @@ class Reader:
             if state is not None and state[1]:
                 break  # a log with transactions in it, which would not be seen
             con = sqlite3.connect(
-                f"{self._path.as_uri()}?{how}", uri=True, timeout=WAIT, isolation_level=None
+                f"{self._path.as_uri()}?{how}",
+                uri=True,
+                timeout=WAIT,
+                isolation_level=None,
+                check_same_thread=False,  # used by its own thread alone, and closed by whoever lets go of it last
             )
             try:
                 con.execute("PRAGMA mmap_size = 0")  # a file that is cut while mapped kills the process

@@ -1,0 +1,366 @@
+"""A stale answer at once, and a new one behind it: stale_while_revalidate."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from pandas.errors import DatabaseError
+from sqlalchemy import Engine, text
+from sqlalchemy.orm import Session
+
+from sqlcache_nb import Outcome, QueryCache, Reason, Result
+from sqlcache_nb.refreshing import Refreshes, is_behind
+from tests.conftest import Clock, Statements
+from tests.gate import QUERY, Gate
+
+SOON = 60
+"""Seconds after which a test that hangs is ended."""
+
+
+@pytest.fixture(autouse=True)
+def _heard(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "sqlcache_nb")
+
+
+@pytest.fixture
+def stale(cache: QueryCache, sales: Engine, clock: Clock, write: Callable[[str], None]) -> pd.DataFrame:
+    """What was stored two minutes before, and is no longer what the database would answer."""
+    frame: pd.DataFrame = cache.read(QUERY, sales).frame
+    clock.forward(minutes=2)
+    write("delete from sales where id > 3")
+    return frame
+
+
+def ask(cache: QueryCache, con: Any, **options: Any) -> Result:
+    return cache.read(QUERY, con, **{"stale_while_revalidate": "5m"} | options)
+
+
+def refreshed(result: Result) -> Result | None:
+    """The new answer, once it is there."""
+    assert result.refreshing is not None
+    return result.refreshing.result(SOON)
+
+
+class TestTheOldAnswer:
+    def test_comes_at_once_and_the_new_one_behind_it(
+        self,
+        cache: QueryCache,
+        sales: Engine,
+        stale: pd.DataFrame,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        gate = Gate(sales)
+        frame = cache.read_sql(QUERY, sales, stale_while_revalidate="5m")
+        pd.testing.assert_frame_equal(frame, stale)
+        result = ask(cache, sales)
+        assert (result.outcome, result.reason) == (Outcome.STALE, Reason.FILE_CHANGED)
+        assert caplog.messages[0].startswith("stale · fetched ")
+        assert " · file changed · refreshing in the background · sales.db · 6 x 4 · " in caplog.messages[0]
+        gate.open.set()
+        new = refreshed(result)
+        assert new is not None
+        assert len(new.frame) == 3
+        assert caplog.messages[-1].startswith("miss: file changed")
+        again = ask(cache, sales)
+        assert (again.outcome, again.refreshing, len(again.frame), gate.count) == (Outcome.HIT, None, 3, 1)
+
+    def test_of_a_url(self, cache: QueryCache, sales: Engine, sales_db: Path, stale: pd.DataFrame) -> None:
+        result = ask(cache, f"sqlite:///{sales_db}")
+        assert result.outcome is Outcome.STALE
+        assert refreshed(result) is not None
+
+    @pytest.mark.usefixtures("stale")
+    def test_in_chunks(self, cache: QueryCache, sales: Engine, write: Callable[[str], None]) -> None:
+        list(cache.read(QUERY, sales, chunksize=2).frame)
+        write("delete from sales where id > 2")
+        result = ask(cache, sales, chunksize=2)
+        assert (result.outcome, [len(chunk) for chunk in result.frame]) == (Outcome.STALE, [2, 1])
+        refreshed(result)
+        again = ask(cache, sales, chunksize=2)
+        assert (again.outcome, [len(chunk) for chunk in again.frame]) == (Outcome.HIT, [2])
+
+    def test_of_before_is_not_asked_for_with_a_value_that_changes(
+        self, cache: QueryCache, sales: Engine, clock: Clock
+    ) -> None:
+        question, params = text(f"{QUERY} where id in (:one, :other)"), {"one": 1, "other": 2}
+        cache.read(question, sales, params=params, validate=False, ttl=60)
+        clock.forward(minutes=2)
+        gate = Gate(sales)
+        result = cache.read(question, sales, params=params, validate=False, stale_while_revalidate="5m")
+        assert gate.came.acquire(timeout=SOON)
+        params["one"] = 3
+        gate.open.set()
+        new = refreshed(result)
+        assert new is not None
+        assert new.frame["id"].tolist() == [1, 2]
+        assert result.entry is not None
+        assert new.entry is not None
+        assert new.entry.key == result.entry.key
+
+    def test_counts_as_a_hit(self, cache: QueryCache, sales: Engine, stale: pd.DataFrame) -> None:
+        refreshed(ask(cache, sales))
+        stats = cache.stats()
+        assert (stats.hits, stats.misses) == (1, 2)
+
+    def test_may_be_a_setting(self, tmp_path: Path, sales: Engine, write: Callable[[str], None]) -> None:
+        with QueryCache(tmp_path / "other", stale_while_revalidate="5m") as cache:
+            cache.read(QUERY, sales)
+            write("delete from sales")
+            result = cache.read(QUERY, sales)
+            assert result.outcome is Outcome.STALE
+            refreshed(result)
+            assert cache.read(QUERY, sales).frame.empty
+
+    def test_is_announced_by_why(
+        self, cache: QueryCache, sales: Engine, stale: pd.DataFrame, statements: Statements
+    ) -> None:
+        told = cache.why(QUERY, sales, stale_while_revalidate="5m")
+        assert str(told).startswith("stale: file changed (exact) · served while it is refreshed · fetched ")
+        assert "served" not in str(cache.why(QUERY, sales))
+        assert statements == []
+
+
+class TestInTheForeground:
+    """Where nothing stale may be served, the database is asked as ever."""
+
+    def test_what_is_past_the_window(
+        self, cache: QueryCache, sales: Engine, clock: Clock, stale: pd.DataFrame
+    ) -> None:
+        clock.forward(minutes=3)
+        for _ in range(2):
+            result = ask(cache, sales)
+            assert (len(result.frame), result.refreshing) == (3, None)
+        assert ask(cache, sales, ttl=0, validate=False).outcome is Outcome.STALE
+        assert ask(cache, sales, refresh=True).outcome is Outcome.REFRESHED
+
+    def test_connections_of_a_persons_own(
+        self, cache: QueryCache, sales: Engine, stale: pd.DataFrame, write: Callable[[str], None]
+    ) -> None:
+        with sales.connect() as con, Session(sales) as session:
+            for number, way in enumerate((con, session)):
+                write(f"delete from sales where id = {number + 1}")
+                result = ask(cache, way)
+                assert (result.outcome, len(result.frame)) == (Outcome.MISS, 2 - number)
+
+    def test_what_somebody_has_declared_stale(
+        self, cache: QueryCache, sales: Engine, stale: pd.DataFrame
+    ) -> None:
+        cache.invalidate(table="sales")
+        assert ask(cache, sales).outcome is Outcome.MISS
+
+    def test_what_was_fetched_in_times_to_come(self, cache: QueryCache, sales: Engine, clock: Clock) -> None:
+        cache.read(QUERY, sales)
+        clock.forward(hours=-1)
+        result = ask(cache, sales, validate=False)
+        assert (result.outcome, result.reason) == (Outcome.MISS, Reason.FROM_FUTURE)
+
+    def test_a_first_question(self, cache: QueryCache, sales: Engine) -> None:
+        assert ask(cache, sales).outcome is Outcome.MISS
+
+
+class TestARefreshThatFails:
+    def test_makes_nothing_look_fresh(
+        self,
+        cache: QueryCache,
+        sales: Engine,
+        clock: Clock,
+        stale: pd.DataFrame,
+        write: Callable[[str], None],
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        write("drop table sales")
+        result = ask(cache, sales)
+        with pytest.raises(DatabaseError, match="no such table"):
+            refreshed(result)
+        assert caplog.messages[-1].startswith("not refreshed: DatabaseError: ")
+        assert " · stale, fetched " in caplog.messages[-1]
+        before, again = result.entry, ask(cache, sales)
+        assert (again.outcome, again.entry) == (Outcome.STALE, before)
+        with pytest.raises(DatabaseError):
+            refreshed(again)
+        clock.forward(minutes=3)
+        with pytest.raises(DatabaseError, match="no such table"):
+            ask(cache, sales)
+
+    def test_nor_does_one_whose_answer_cannot_be_stored(
+        self,
+        cache: QueryCache,
+        sales: Engine,
+        stale: pd.DataFrame,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        monkeypatch.setattr(cache._space, "limit", 10)
+        new = refreshed(ask(cache, sales))
+        assert new is not None
+        assert new.outcome is Outcome.BYPASSED
+        # A warning would have nobody to reach, and under this filter it would be an error of the query.
+        assert "not cached: the result is larger than size_limit, 10 bytes" in caplog.messages
+        monkeypatch.undo()
+        assert ask(cache, sales).outcome is Outcome.MISS
+
+    def test_nor_does_one_that_is_interrupted(
+        self, cache: QueryCache, sales: Engine, stale: pd.DataFrame
+    ) -> None:
+        gate = Gate(sales)
+        gate.meet = lambda: (_ for _ in ()).throw(KeyboardInterrupt)
+        with pytest.raises(KeyboardInterrupt):
+            refreshed(ask(cache, sales))
+        gate.meet = lambda: None
+        assert cache.read(QUERY, sales).outcome is Outcome.MISS
+
+
+class TestOneAtATime:
+    def test_in_a_process(self, cache: QueryCache, sales: Engine, stale: pd.DataFrame) -> None:
+        gate = Gate(sales)
+        results = [ask(cache, sales) for _ in range(8)]
+        assert {result.outcome for result in results} == {Outcome.STALE}
+        assert len({id(result.refreshing) for result in results}) == 1
+        gate.open.set()
+        refreshed(results[0])
+        assert (ask(cache, sales).outcome, gate.count) == (Outcome.HIT, 1)
+
+    def test_a_closed_cache_stays_closed(self, cache: QueryCache, sales: Engine, stale: pd.DataFrame) -> None:
+        gate = Gate(sales)
+        result = ask(cache, sales)
+        assert gate.came.acquire(timeout=SOON)
+        cache.close()
+        gate.open.set()
+        refreshed(result)
+        assert cache._opened is None
+        assert len(cache.read(QUERY, sales).frame) == 3
+
+    def test_eight_kernels(
+        self, cache: QueryCache, sales: Engine, sales_db: Path, stale: pd.DataFrame
+    ) -> None:
+        with kernels(cache, sales_db, 8) as started:
+            for each in started:
+                each.say("go")
+            heard = sorted(each.hear() for each in started)
+            assert heard == ["stale"] * 8
+            # Each has begun its refresh, or left it to the one that now waits to be let on.
+            for each in started:
+                each.say("on")
+            counts = [int(each.hear()) for each in started]
+        assert sum(counts) == 1
+        assert (ask(cache, sales).outcome, len(ask(cache, sales).frame)) == (Outcome.HIT, 3)
+
+    def test_after_one_that_was_killed_the_next_caller_refreshes(
+        self, cache: QueryCache, sales: Engine, sales_db: Path, stale: pd.DataFrame
+    ) -> None:
+        with kernels(cache, sales_db, 1) as (kernel,):
+            kernel.say("go")
+            assert kernel.hear() == "stale"
+            assert kernel.hear_fault() == "asking"
+            kernel.process.kill()
+            kernel.process.wait(SOON)
+        result = ask(cache, sales)
+        assert result.outcome is Outcome.STALE
+        new = refreshed(result)
+        assert new is not None
+        assert len(new.frame) == 3
+
+
+KERNEL = """
+import sys, threading
+from sqlalchemy import create_engine, event
+from sqlcache_nb import QueryCache
+
+directory, url, query, now = sys.argv[1:]
+from datetime import datetime
+engine, count, on = create_engine(url), [], threading.Event()
+
+def pass_(con, cursor, statement, *rest):
+    if statement.startswith(query):
+        count.append(1)
+        print("asking", file=sys.stderr, flush=True)
+        on.wait()
+
+event.listen(engine, "before_cursor_execute", pass_)
+with QueryCache(directory, clock=lambda: datetime.fromisoformat(now)) as cache:
+    sys.stdin.readline()
+    result = cache.read(query, engine, stale_while_revalidate="5m")
+    print(result.outcome, flush=True)
+    sys.stdin.readline()
+    on.set()
+    result.refreshing.result()
+    print(len(count), flush=True)
+engine.dispose()
+"""
+
+
+class Kernel:
+    """A process that asks the question, and whose own query waits to be let on."""
+
+    def __init__(self, cache: QueryCache, path: Path) -> None:
+        command = [sys.executable, "-c", KERNEL, str(cache.directory), f"sqlite:///{path}", QUERY]
+        self.process = subprocess.Popen(
+            [*command, cache._clock().isoformat()],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def say(self, word: str) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(f"{word}\n")
+        self.process.stdin.flush()
+
+    def hear(self) -> str:
+        assert self.process.stdout is not None
+        return self.process.stdout.readline().strip()
+
+    def hear_fault(self) -> str:
+        assert self.process.stderr is not None
+        return self.process.stderr.readline().strip()
+
+
+@contextmanager
+def kernels(cache: QueryCache, path: Path, number: int) -> Iterator[list[Kernel]]:
+    """So many of them, ended in the end."""
+    with ExitStack() as stack:
+        made = [Kernel(cache, path) for _ in range(number)]
+        for each in made:
+            stack.enter_context(each.process)
+            stack.callback(each.process.kill)
+        yield made
+
+
+class TestRefreshes:
+    def test_begin_gives_the_one_under_way(self) -> None:
+        refreshes, go = Refreshes[int](), threading.Event()
+        first = refreshes.begin("a", lambda: (go.wait(SOON), 1)[1])
+        assert refreshes.begin("a", lambda: 2) is first
+        other = refreshes.begin("b", lambda: 3)
+        assert other.result(SOON) == 3
+        go.set()
+        assert first.result(SOON) == 1
+        assert refreshes.begin("a", lambda: 2).result(SOON) == 2
+
+    def test_a_refresh_knows_that_nobody_looks(self) -> None:
+        assert Refreshes[bool]().begin("a", is_behind.get).result(SOON)
+        assert not is_behind.get()
+
+    def test_what_fails_is_handed_on(self) -> None:
+        refreshes = Refreshes[float]()
+        with pytest.raises(ZeroDivisionError):
+            refreshes.begin("a", lambda: 1 / 0).result(SOON)
+        assert refreshes.begin("a", lambda: 1.0).result(SOON) == 1.0
+
+
+@pytest.fixture(autouse=True)
+def _no_thread_is_left() -> Iterator[None]:
+    yield
+    for thread in threading.enumerate():
+        if thread.name == "sqlcache_nb refresh":
+            thread.join(SOON)
