@@ -319,7 +319,7 @@ class QueryCache(Keeper):
             return found
         self._shielded(lambda: flight.board(found.question.key.digest, source.close))
         if flight.waited is None:  # somebody may have stored it just now
-            look_up = partial(self._look_up, found.question, options)
+            look_up = partial(self._look_up, found.question, options, found.asked_at)
             again = self._shielded(look_up) if flight.is_ours and not options.refresh else None
             return again if isinstance(again, _Hit) else found
         options = replace(options, refresh=options.refresh and not flight.is_newer)
@@ -331,15 +331,18 @@ class QueryCache(Keeper):
         Raises:
             NotCacheable: the question is to be run without the cache.
         """
+        asked_at = self._clock()
         question = question_of(call, source, options.source_name, options.validator)
-        found = Verdict(False, Reason.ASKED) if options.refresh else self._look_up(question, options)
+        found = (
+            Verdict(False, Reason.ASKED) if options.refresh else self._look_up(question, options, asked_at)
+        )
         if isinstance(found, _Hit):
             return found
         facts = examine(question, source, store_random=options.store_random)
         tokens = question.validation.tokens(tables_read(facts))
         asked = question.asked(store_params=self._store_params)
         near = self._nearest(asked) if found.reason is Reason.FIRST_TIME else None
-        return Miss(question, asked, found, near, facts, tokens, source.written())
+        return Miss(question, asked_at, asked, found, near, facts, tokens, source.written())
 
     def _telling(self, waiting: Callable[[str], None] | None) -> Waiting:
         """Says for whom a read waits: in the log once."""
@@ -360,8 +363,8 @@ class QueryCache(Keeper):
         near = self._shielded(lambda: nearest_to(asked, self._store()))
         return None if isinstance(near, NotCacheable) else near
 
-    def _look_up(self, question: Question, options: CacheOptions) -> _Hit | Verdict:
-        """A hit, or why there is none."""
+    def _look_up(self, question: Question, options: CacheOptions, asked_at: datetime) -> _Hit | Verdict:
+        """A hit, or why there is none; what was asked of a validator was true at that time."""
         around = self._surroundings()
         stored, verdict = around.look_up(question, options)
         self._say_doubt(question, options, verdict)
@@ -375,7 +378,7 @@ class QueryCache(Keeper):
         if payload is None:
             return _NEVER_SEEN
         if verdict.renew:
-            stored = self._renewed(stored)
+            stored = self._renewed(stored, asked_at)
         return _Hit(question, verdict, self._labelled(stored, options), payload)
 
     def _say_doubt(self, question: Question, options: CacheOptions, verdict: Verdict) -> None:

@@ -38,6 +38,7 @@ class Miss:
 
     Args:
         question: what is asked.
+        asked_at: when, with a zone.
         asked: as much of it as is kept.
         verdict: why it must be fetched.
         nearest: the stored question that is most like it, if this one is asked for the first time.
@@ -47,6 +48,7 @@ class Miss:
     """
 
     question: Question
+    asked_at: datetime
     asked: Asked
     verdict: Verdict
     nearest: Nearest | None
@@ -168,9 +170,9 @@ class Keeper(Shielded):
             logger.info(notes.unpinned(before.entry, refreshed=True))
         return stored
 
-    def _renewed(self, stored: Stored) -> Stored:
-        """A row whose age counts from now on, since it was proven; where it cannot be noted, it is proven again."""
-        entry = replace(stored.entry, validated_at=self._clock())
+    def _renewed(self, stored: Stored, when: datetime) -> Stored:
+        """A row whose ttl counts from a proof on; where that cannot be noted, it is proven again the next time."""
+        entry = replace(stored.entry, validated_at=when)
         with suppress(StoreError):
             self._store().update(entry)
         return replace(stored, entry=entry)
