@@ -91,6 +91,8 @@ class QueryCache(Keeper):
         store_params: whether values of parameters are kept readable (default: the configured one, else
             True), or as digests: enough to say that one differs, and for who may read the directory, to
             try out few possible values. The SQL and the answers are readable there either way.
+        keep: how many replaced versions of an answer are kept, 0 or 1, for `load(key, version=-1)` (default: the
+            configured one, else 1). They are the first to go when room is needed.
         clock: gives the time, with a zone.
 
     Raises:
@@ -122,6 +124,7 @@ class QueryCache(Keeper):
         size_limit: str | int | None = None,
         clear_unused: Ttl | None = None,
         store_params: bool | None = None,
+        keep: int | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         settings = config.load()
@@ -133,6 +136,7 @@ class QueryCache(Keeper):
                 clock,
             ),
             clock,
+            settings.keep if keep is None else config.parse_keep(keep),
         )
         self._flights = Flights(lambda key: self._store().lease(key), clock, self._cannot_lock)
         self._announcement = report.announcement(settings) if store is None else None
@@ -306,7 +310,7 @@ class QueryCache(Keeper):
         if isinstance(stored, NotCacheable):
             self._forget(found.question.key)
             return self._refused(found.question.label, answer, stored)
-        return self._counted(replace(fetched, entry=stored.entry, path=stored.path, elapsed=answer.elapsed))
+        return self._counted(replace(fetched, **stored._asdict(), elapsed=answer.elapsed))
 
     def _found(
         self, flight: Flight, call: PandasCall, source: Source, options: CacheOptions

@@ -20,7 +20,7 @@ _PREFIX = "SQLCACHE_NB_"
 ENVIRONMENT_VARIABLE = f"{_PREFIX}DIR"
 _TABLE = "tool.sqlcache_nb"
 _POLICY = tuple(each.name for each in fields(Policy))
-_SETTINGS = ("dir", "size_limit", "clear_unused", "store_params", *_POLICY)
+_SETTINGS = ("dir", "size_limit", "clear_unused", "store_params", "keep", *_POLICY)
 _TIMES = frozenset({"ttl", "stale_while_revalidate", "stale_if_error"})
 _SWITCHES = frozenset({"refresh", "no_store", "offline"})
 _WORDS = {
@@ -50,6 +50,7 @@ class Config:
         pyproject: the pyproject.toml that chose the directory, or None.
         store_params: whether the values of parameters are kept readable, and not as digests alone.
         clear_unused: seconds after which what nobody has used is deleted; `math.inf` for never.
+        keep: how many replaced versions of an answer are kept, 0 or 1.
     """
 
     directory: Path
@@ -58,6 +59,7 @@ class Config:
     pyproject: Path | None = None
     store_params: bool = True
     clear_unused: float = DEFAULT_UNUSED
+    keep: int = 1
 
 
 def load(environ: Mapping[str, str] | None = None, start: Path | None = None) -> Config:
@@ -84,6 +86,7 @@ def load(environ: Mapping[str, str] | None = None, start: Path | None = None) ->
         policy = Policy(**{name: table[name] for name in _POLICY if name in table})
         size_limit = parse_size(table["size_limit"]) if "size_limit" in table else None
         clear_unused = parse_unused(table.get("clear_unused", DEFAULT_UNUSED))
+        keep = parse_keep(table.get("keep", 1))
     except ConfigError as fault:
         raise ConfigError(f"[{_TABLE}] in {pyproject}: {fault}") from None
     policy = _policy_of(environ).over(policy)
@@ -91,6 +94,8 @@ def load(environ: Mapping[str, str] | None = None, start: Path | None = None) ->
         size_limit = parse_size(text)
     if text := environ.get("SQLCACHE_NB_CLEAR_UNUSED"):
         clear_unused = parse_unused(text)
+    if text := environ.get("SQLCACHE_NB_KEEP"):
+        keep = parse_keep(text)
     store_params = table.get("store_params", True)
     if not isinstance(store_params, bool):
         raise ConfigError(f"[{_TABLE}] in {pyproject}: store_params is true or false, not {store_params!r}")
@@ -105,7 +110,7 @@ def load(environ: Mapping[str, str] | None = None, start: Path | None = None) ->
         chosen_here = pyproject
     else:
         directory = _user_cache_directory()
-    return Config(directory, policy, size_limit, chosen_here, store_params, clear_unused)
+    return Config(directory, policy, size_limit, chosen_here, store_params, clear_unused, keep)
 
 
 def _policy_of(environ: Mapping[str, str]) -> Policy:
@@ -171,6 +176,25 @@ def parse_unused(value: Ttl) -> float:
     except ConfigError:
         pass
     raise ConfigError(f'clear_unused={value!r} is not a time: give "90d", "12w", seconds, or "never"')
+
+
+def parse_keep(value: int | str) -> int:
+    """How many replaced versions of an answer are kept.
+
+    Args:
+        value: 0 or 1, also as a text.
+
+    Raises:
+        ConfigError: anything else.
+
+    Example:
+        >>> parse_keep("0"), parse_keep(1)
+        (0, 1)
+    """
+    text = value.strip() if isinstance(value, str) else repr(value)  # a bool is no number here
+    if text in {"0", "1"}:
+        return int(text)
+    raise ConfigError(f"keep={value!r} is neither 0 nor 1: how many replaced versions of an answer are kept")
 
 
 def _user_cache_directory() -> Path:

@@ -83,6 +83,8 @@ class Entry:
         provenance: where the result came from.
         checksum: XXH3-128 of the whole payload, in hex; the store fills it in.
         bytes: size of the payload; the store fills it in.
+        content: digest of the answer alone (`codec.content_of`): equal for the same answer, fetched twice; "" where
+            it is not known.
         ttl: the time to live that it was stored with, None for the default.
         tokens: what validators said of the database before the fetch, by their names.
         exact: whether an equal token proves that the answer is the same.
@@ -116,6 +118,7 @@ class Entry:
     name: str | None = None
     tags: tuple[str, ...] = ()
     pinned: bool = False
+    content: str = ""
 
     @property
     def key(self) -> str:
@@ -220,6 +223,7 @@ class Entry:
             plain["tags"] = _texts(plain["tags"])
             plain.setdefault("pinned", False)  # an entry from before there were pins
             plain.setdefault("validated_at", None)  # or renewals
+            plain.setdefault("content", "")  # an entry from before answers were compared
             entry = cls(provenance=Provenance(**facts), **plain)
             _texts([*facts["parts"].values(), *facts["versions"].values(), *plain["tokens"].values()])
             for values, (pick, types) in ((facts, _TYPES[Provenance]), (plain, _TYPES[Entry])):
@@ -277,6 +281,7 @@ _BY_NAME: dict[type, dict[str, Any]] = {
         "invalidated_at": (datetime, type(None)),
         "name": (str, type(None)),
         "pinned": bool,
+        "content": str,
     },
 }
 

@@ -13,13 +13,13 @@ import pandas as pd
 
 from sqlcache_nb.chunks import read_back, started
 from sqlcache_nb.entry import Entry
-from sqlcache_nb.errors import CodecError, DamagedPayload, EntryNotFound
+from sqlcache_nb.errors import CodecError, ConfigError, DamagedPayload, EntryNotFound
 from sqlcache_nb.freshness import Reason
 from sqlcache_nb.ledger import Ledger
 from sqlcache_nb.lifetime import Ttl, parse_age
 from sqlcache_nb.result import Outcome, Result
 from sqlcache_nb.selection import Selection, only_one
-from sqlcache_nb.stores import Listed, Removed, Report, Store, Stored
+from sqlcache_nb.stores import CURRENT, PREVIOUS, Listed, Removed, Report, Store, Stored
 from sqlcache_nb.writes import touched_tables
 
 if TYPE_CHECKING:
@@ -51,17 +51,29 @@ class Inventory:
         """Where entries are kept."""
         return Path(self._place.directory if isinstance(self._place, Store) else self._place)
 
-    def load(self, key_or_name: str) -> Result:
+    def load(self, key_or_name: str, version: int = CURRENT) -> Result:
         """An entry's frame as it is, of any age, also one that no question reaches any more.
 
         Args:
             key_or_name: a key, a unique prefix of one, or a name.
+            version: 0 for the entry, -1 for the answer that it replaced, as long as there was room for it. What
+                was the same answer is not counted as another version.
 
         Raises:
-            EntryNotFound: there is none, or there are several.
+            ConfigError: another version than these.
+            EntryNotFound: there is none, or there are several, or no replaced version is kept.
             StoreError: the directory cannot be used.
         """
+        if version not in (CURRENT, PREVIOUS):
+            raise ConfigError(
+                f"version={version!r}: give 0 for the current answer, -1 for the one that it replaced"
+            )
         stored = self._find(key_or_name)
+        if version == PREVIOUS:
+            replaced = self._store().previous(stored.entry.key)
+            if replaced is None:
+                raise EntryNotFound(f"of {key_or_name!r} no replaced version is kept")
+            stored = replaced
         try:
             payload = opened_payload(self._store(), stored)
         except DamagedPayload as fault:
@@ -90,6 +102,11 @@ class Inventory:
             StoreError: the directory cannot be used.
         """
         return self._find(key_or_name).entry
+
+    def previous(self, key_or_name: str) -> Entry | None:
+        """The answer that an entry replaced, None where it is not kept; arguments and errors as for `find`."""
+        found = self._store().previous(self._find(key_or_name).entry.key)
+        return None if found is None else found.entry
 
     def entry_list(self) -> list[Entry]:
         """All entries, newest fetch first.
@@ -245,7 +262,8 @@ class Inventory:
 
     def _delete(self, rows: list[Stored], *, pinned: bool, dry_run: bool) -> Removed:
         if dry_run:
-            return Removed(len(rows), sum(row.entry.bytes for row in rows))
+            previous = filter(None, (self._store().previous(row.entry.key) for row in rows))
+            return Removed(len(rows), sum(row.entry.bytes for row in (*rows, *previous)))
         return self._store().delete(rows, pinned=pinned)
 
     def pin(self, key_or_name: str) -> Entry:

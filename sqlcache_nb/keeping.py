@@ -8,12 +8,14 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, BinaryIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from sqlcache_nb import guard, notes
+from sqlcache_nb.changes import UNCHANGED, Changes, compared
 from sqlcache_nb.chunks import Recording
-from sqlcache_nb.entry import Provenance
-from sqlcache_nb.errors import NotCacheable, NotCachedWarning, StoreError, StoreWarning
+from sqlcache_nb.entry import Entry, Provenance
+from sqlcache_nb.errors import CodecError, NotCacheable, NotCachedWarning, StoreError, StoreWarning
 from sqlcache_nb.freshness import Verdict
 from sqlcache_nb.key import Key
 from sqlcache_nb.parts import Asked
@@ -73,6 +75,20 @@ class Miss:
         )
 
 
+class Kept(NamedTuple):
+    """An answer that was stored.
+
+    Args:
+        entry: the stored facts.
+        path: where the payload is.
+        changes: how it differs from the one that it replaced, None where it replaced none, or that is not known.
+    """
+
+    entry: Entry
+    path: Path
+    changes: Changes | None
+
+
 class Keeper(Shielded):
     """The entries of one store, to which answers are added.
 
@@ -80,13 +96,19 @@ class Keeper(Shielded):
         place: a directory, opened at first use, or a `Store`.
         space: how much they may take.
         clock: gives the time, with a zone.
+        keep: how many replaced versions of an answer are kept beside it, 0 or 1.
     """
 
     def __init__(
-        self, place: Store | str | os.PathLike[str], space: Space, clock: Callable[[], datetime]
+        self,
+        place: Store | str | os.PathLike[str],
+        space: Space,
+        clock: Callable[[], datetime],
+        keep: int = 1,
     ) -> None:
         super().__init__(place, clock)
         self._space = space
+        self._kept_versions = keep
 
     @property
     def size_limit(self) -> int:
@@ -101,7 +123,7 @@ class Keeper(Shielded):
                 self._space.opened(store)
             return store
 
-    def _keep(self, miss: Miss, answer: Answer, options: CacheOptions) -> Stored:
+    def _keep(self, miss: Miss, answer: Answer, options: CacheOptions) -> Kept:
         """Store an answer.
 
         Raises:
@@ -146,14 +168,17 @@ class Keeper(Shielded):
 
     def _write(
         self, miss: Miss, provenance: Provenance, payload: memoryview | BinaryIO, options: CacheOptions
-    ) -> Stored:
+    ) -> Kept:
         """Write an entry and its payload, and make room for them."""
+        from sqlcache_nb.codec import content_of
+
         store = self._store()
         before = store.lookup(miss.question.key.digest)
         entry = replace(
             entry_of(miss.question, miss.facts, provenance, miss.tokens),
             ttl=options.lifetime,
             pinned=options.pin,
+            content=content_of(payload),
         )
         if before is not None:
             # By another kernel just now, or of another directory.
@@ -161,14 +186,17 @@ class Keeper(Shielded):
                 raise NotCacheable("what is stored of this question is pinned")
             entry = entry.replacing(before.entry, self._clock())
         entry = entry.labelled(options.name, options.tags)
-        stored = store.write(entry, payload)
+        changes = None if before is None else _changes(store, before, entry, payload)
+        stored = store.write(entry, payload, keep=self._kept_versions)
+        if stored.entry.provenance != provenance:  # another kernel's, which does not answer what was compared
+            changes = None
         if options.pin and not stored.entry.pinned:  # another kernel's, fetched meanwhile
             stored = store.pin(entry.key, pinned=True) or stored
         self._used.add(entry.key)
         self._shielded(lambda: self._space.make(store, self._ledger, entry.key))
         if before is not None and before.entry.pinned and not stored.entry.pinned:
             logger.info(notes.unpinned(before.entry, refreshed=True))
-        return stored
+        return Kept(stored.entry, stored.path, changes)
 
     def _renewed(self, stored: Stored, when: datetime) -> Stored:
         """A row whose ttl counts from a proof on; where that cannot be noted, it is proven again the next time."""
@@ -212,3 +240,19 @@ class Keeper(Shielded):
     def _unpinned(self, key: Key) -> list[Stored]:
         stored = self._store().lookup(key.digest)
         return [] if stored is None or stored.entry.pinned else [stored]
+
+
+def _changes(store: Store, before: Stored, entry: Entry, payload: memoryview | BinaryIO) -> Changes | None:
+    """How an answer differs from the one that it replaces; None where the latter's file does not tell."""
+    from sqlcache_nb.codec import outline_of
+
+    if entry.content == before.entry.content:
+        return UNCHANGED
+    try:
+        file = store.open(before)
+        if file is None:
+            return None
+        with file:
+            return compared(outline_of(file), outline_of(payload))
+    except (CodecError, StoreError):  # damaged, or another version's: it is replaced in any case
+        return None

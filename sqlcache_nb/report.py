@@ -49,9 +49,11 @@ def line(result: Result, *, now: datetime) -> str:
         336,776 x 19 · took 18.4 s · ab12cd34`, with the time in the local zone.
     """
     entry = result.entry
-    parts = [*_opening(result, entry, now), result.source]
+    parts = [*_opening(result, entry, now), *_changed(result), result.source]
     if result.shape is not None:
-        parts.append(quantities.shape(*result.shape))
+        rows, columns = result.shape
+        is_told = result.changes is not None and not result.changes.same
+        parts.append(quantities.count(columns, "column") if is_told else quantities.shape(rows, columns))
     if (elapsed := _elapsed(result, entry)) is not None:
         parts.append(f"took {quantities.duration(elapsed)}")
     if entry is not None:
@@ -86,6 +88,21 @@ def _opening(result: Result, entry: Entry | None, now: datetime) -> list[str]:
         case Outcome.BYPASSED:
             return [f"not cached: {result.detail}" if result.detail else "not cached", _waited(result, "for")]
     return [result.outcome.value, _waited(result, "for"), _bounds(entry), _pinned(entry), result.detail]
+
+
+def _changed(result: Result) -> list[str]:
+    """How an answer differs from the one that it replaced, its rows among it."""
+    changes = result.changes
+    if changes is None or result.shape is None:
+        return []
+    if changes.same:
+        return ["same answer"]
+    gained = f"{changes.rows:+,}" if changes.rows else "\N{PLUS-MINUS SIGN}0"
+    columns = {"added": changes.added, "removed": changes.removed, "changed type": changes.retyped}
+    return [
+        f"{quantities.count(result.shape[0], 'row')} ({gained})",
+        *(f"{quantities.count(len(each), 'column')} {what}" for what, each in columns.items() if each),
+    ]
 
 
 def _pinned(entry: Entry | None) -> str:
@@ -397,6 +414,19 @@ def saved(seconds: float, number_of_bytes: int) -> str:
         if number_of_bytes
         else ""
     )
+
+
+def replaced(entry: Entry | None, now: datetime) -> str:
+    """What is said of the version that an entry has replaced, "" where none is kept.
+
+    Args:
+        entry: the facts of that version.
+        now: the time, with a zone.
+    """
+    if entry is None:
+        return ""
+    rows = quantities.count(entry.provenance.rows, "row")
+    return f"{_fetched(entry, now)}, {rows}, {quantities.size(entry.bytes)}: load(key, version=-1)"
 
 
 def fresh_while(entry: Entry, *, default_ttl: Lifetime | None, now: datetime) -> str:

@@ -17,6 +17,7 @@ from sqlcache_nb.why import Nearest
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+    from sqlcache_nb.changes import Changes
     from sqlcache_nb.entry import Entry
 
 
@@ -57,6 +58,7 @@ class Result:
             kernel fetches it. What fails there is raised by its `result()`.
         waited: seconds for which this read waited for another one that asked the same; None where it did not.
         waited_for: who that was ("kernel 4711"), None where it is not known.
+        changes: how the answer differs from the stored one that it replaced; None where it replaced none.
 
     Example:
         >>> from sqlcache_nb import default_cache
@@ -78,6 +80,7 @@ class Result:
     refreshing: Future[Result | None] | None = None
     waited: float | None = None
     waited_for: str | None = None
+    changes: Changes | None = None
 
     def __repr__(self) -> str:
         return f"<Result {self.outcome}: {self.detail or self.reason}, {self.source}>"

@@ -20,6 +20,7 @@ SLACK = 0.1
 
 _SHARE = 0.1  # of what is free on the disk
 _RECENT = 60.0  # seconds: use is recorded to the minute
+_WORTHLESS = -1.0  # less than any entry's value
 _LONGEST = 1e9  # seconds: a damaged number is not to outweigh everything
 
 
@@ -54,12 +55,14 @@ class Doomed(NamedTuple):
     Args:
         key: its key.
         generation: what tells it from another answer of the same key.
-        elapsed: seconds that its fetch took.
+        elapsed: seconds that its fetch took; none for a previous version, which no question would be answered with.
+        is_previous: whether it is the version that the entry has replaced, and not the entry.
     """
 
     key: str
     generation: str
     elapsed: float
+    is_previous: bool = False
 
 
 class Ranking:
@@ -79,28 +82,40 @@ class Ranking:
         self._newest = newest
         self._heap: list[tuple[float, float, int, Doomed]] = []
 
-    def add(self, entry: Entry, idle: float, generation: str = "") -> None:
+    def add(self, entry: Entry, idle: float, generation: str = "", *, is_previous: bool = False) -> None:
         """Take an entry in, if it may go at all: not one that is pinned, and not the newest.
+
+        A version that was replaced may always go, and goes before all that answers questions.
 
         Args:
             entry: the stored facts.
             idle: seconds since it was last fetched or used.
             generation: what tells it from another answer of the same key.
+            is_previous: whether it is the version that the entry of its key has replaced.
         """
-        if not entry.pinned and entry.key != self._newest:
+        if is_previous:
+            doomed = Doomed(entry.key, generation, 0.0, is_previous=True)
+            heapq.heappush(self._heap, (_WORTHLESS, -idle, -entry.bytes, doomed))
+        elif not entry.pinned and entry.key != self._newest:
             doomed = Doomed(entry.key, generation, entry.provenance.elapsed)
             heapq.heappush(self._heap, (value(entry, idle), -idle, -entry.bytes, doomed))
 
-    def least(self, excess: int) -> Iterator[Doomed]:
+    def least(self, excess: int, slack: int = 0) -> Iterator[Doomed]:
         """Those that go, the one of least value first, until they free enough, or none is left that may go.
 
         Args:
             excess: bytes to free.
+            slack: bytes to free besides; where replaced versions free the excess, no entry goes for that.
         """
-        while excess > 0 and self._heap:
-            *_, size, doomed = heapq.heappop(self._heap)
+        rest, is_begun = excess + slack, False
+        while rest > 0 and self._heap:
+            *_, size, doomed = self._heap[0]
+            is_begun = is_begun or (rest > slack and not doomed.is_previous)
+            if not (is_begun or doomed.is_previous):
+                return
+            heapq.heappop(self._heap)
             yield doomed
-            excess += size
+            rest += size
 
 
 def is_unused(entry: Entry, idle: float, longest: float) -> bool:

@@ -13,7 +13,7 @@ from pathlib import Path
 from sqlcache_nb import notes, quantities, retention
 from sqlcache_nb.errors import NotCacheable, StoreError
 from sqlcache_nb.ledger import Ledger
-from sqlcache_nb.stores import Store, Stored
+from sqlcache_nb.stores import PREVIOUS, Store, Stored
 
 logger = logging.getLogger("sqlcache_nb")
 
@@ -77,18 +77,20 @@ class Space:
         ranking, unused, keys = retention.Ranking(newest), [], set()
         for stored in _politely(store.each()):
             entry, generation = stored.entry, str(stored.path)
+            is_previous = stored.version == PREVIOUS  # it is used with its entry
             idle = (now - last(entry.key, entry.provenance.fetched_at)).total_seconds()
             if since is not None and retention.is_unused(entry, min(idle, known_for), self._clear_unused):
-                unused.append(retention.Doomed(entry.key, generation, entry.provenance.elapsed))
+                elapsed = 0.0 if is_previous else entry.provenance.elapsed
+                unused.append(retention.Doomed(entry.key, generation, elapsed, is_previous))
             else:
                 keys.add(entry.key)
-                ranking.add(entry, idle, generation)
+                ranking.add(entry, idle, generation, is_previous=is_previous)
         if since is not None:
             ledger.forget_all_but(keys, store)
         _delete(store, unused, notes.cleared_unused(self._clear_unused))
         if (held := store.size()) > self.limit:
-            excess = held - int(self.limit * (1 - retention.SLACK))
-            _delete(store, ranking.least(excess), notes.evicted(self.limit))
+            slack = self.limit - int(self.limit * (1 - retention.SLACK))
+            _delete(store, ranking.least(held - self.limit, slack), notes.evicted(self.limit))
 
     def _sweep_since(self, store: Store) -> float | None:
         """The time since which uses are known, if what is unused is to be looked for now."""
@@ -110,7 +112,7 @@ def _delete(store: Store, doomed: Iterable[retention.Doomed], why: str) -> None:
     def rows() -> Iterator[Stored]:
         nonlocal elapsed
         for each in doomed:
-            stored = store.lookup(each.key)
+            stored = store.previous(each.key) if each.is_previous else store.lookup(each.key)
             if stored is not None and str(stored.path) == each.generation:
                 elapsed += each.elapsed
                 yield stored

@@ -23,11 +23,14 @@ def inconsistencies(directory: Path) -> list[str]:
         ((integrity,),) = con.execute("PRAGMA integrity_check").fetchall()
         settings = dict(con.execute("SELECT key, value FROM Settings").fetchall())
     found = [] if integrity == "ok" else [f"cache.db: {integrity}"]
+    current = {(key, raw) for key, raw, *_ in rows}
     for key, raw, size, mode, filename, value, expire_time in rows:
         path = folder / filename
         entry = json.loads(value)
-        if (raw, mode, expire_time) != (1, 2, None):
+        if raw not in (1, -1) or (mode, expire_time) != (2, None):
             found.append(f"{key}: raw {raw}, mode {mode}, expire_time {expire_time}")
+        if raw == -1 and ((key, 1) not in current or entry["pinned"]):
+            found.append(f"{key}: a previous version of nothing, or pinned")
         if entry["provenance"]["key"] != key:
             found.append(f"{key}: the entry is of {entry['provenance']['key']}")
         if not path.exists():

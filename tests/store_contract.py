@@ -13,7 +13,7 @@ import pytest
 
 from sqlcache_nb.entry import Entry, Provenance
 from sqlcache_nb.errors import DamagedPayload
-from sqlcache_nb.stores import Phase, Removed, Store, Tally
+from sqlcache_nb.stores import CURRENT, PREVIOUS, Phase, Removed, Store, Tally
 from tests.faults import rows_of
 
 START = datetime(2026, 11, 20, 9, 14, tzinfo=UTC)
@@ -196,6 +196,129 @@ class StoreContract:
 
         assert peak_memory(look) < small
         assert peak_memory(lambda: store.read(stored)) > 64 * 2**20  # so it would have been noticed
+
+    # --- previous versions ---------------------------------------------------------------------------------
+
+    def test_what_is_replaced_can_be_kept_beside_what_replaces_it(self, store: Store) -> None:
+        key = "a" * 64
+        first = store.write(entry_of(key, pinned=True, name="mine"), memoryview(b"old"), keep=1)
+        assert store.previous(key) is None
+        second = store.write(entry_of(key, minute=1), memoryview(b"new payload"), keep=1)
+        previous = store.previous(key)
+        assert previous is not None
+        assert (previous.entry, previous.path) == (replace(first.entry, pinned=False), first.path)
+        assert (previous.version, second.version) == (PREVIOUS, CURRENT)
+        assert (store.lookup(key), store.read(second)) == (second, b"new payload")
+        assert store.read(previous) == b"old"
+        file = store.open(previous)
+        assert file is not None
+        with file:
+            assert file.read() == b"old"
+
+    def test_a_previous_version_is_no_entry_and_takes_room(self, store: Store) -> None:
+        key = "a" * 64
+        for minute in range(3):
+            store.write(entry_of(key, minute=minute), memoryview(b"four"), keep=1)
+        current, previous = store.lookup(key), store.previous(key)
+        assert current is not None
+        assert previous is not None
+        assert previous.entry.provenance.fetched_at == START + timedelta(minutes=1)
+        for found in (store.entries(), store.alike("select 1"), store.latest("sales.db")):
+            assert found == [current]
+        assert [row.fetched_at for row in store.listed()] == [current.entry.provenance.fetched_at]
+        assert sorted(store.each(), key=lambda row: row.version) == [previous, current]
+        assert (store.size(), store.held()) == (8, Removed(1, 8))
+        report = store.check()
+        assert (report.entries, report.bytes, report.faults) == (1, 8, 0)
+        assert len(list(store.directory.rglob("*.parquet"))) == 2
+
+    def test_without_keeping_an_earlier_version_goes_too(self, store: Store) -> None:
+        for minute in range(2):
+            store.write(entry_of("a" * 64, minute=minute), memoryview(b"four"), keep=1)
+        store.write(entry_of("a" * 64, minute=2), memoryview(b"four"))
+        assert (store.previous("a" * 64), store.size()) == (None, 4)
+
+    def test_the_same_answer_again_leaves_the_last_that_was_another(self, store: Store) -> None:
+        key = "a" * 64
+        first = store.write(entry_of(key, content="one"), memoryview(b"first"), keep=1)
+        for minute in (1, 2, 3):
+            last = store.write(
+                entry_of(key, minute=minute, content="two"), memoryview(b"again %d" % minute), keep=1
+            )
+        previous = store.previous(key)
+        assert previous is not None
+        assert (previous.path, store.lookup(key)) == (first.path, last)
+        assert store.size() == 5 + 7
+
+    def test_deeds_are_done_to_the_entry_and_not_to_its_previous_version(self, store: Store) -> None:
+        key = "a" * 64
+        for minute in range(2):
+            store.write(entry_of(key, minute=minute), memoryview(b"four"), keep=1)
+        before = store.previous(key)
+        store.pin(key, pinned=True)
+        assert store.invalidate([key], START) == 1
+        current = store.lookup(key)
+        assert current is not None
+        store.update(current.entry.labelled("mine", ()))
+        assert store.previous(key) == before
+
+    @pytest.mark.parametrize("deed", ["delete", "clear", "damage"])
+    def test_a_previous_version_goes_with_its_entry(self, store: Store, deed: str) -> None:
+        key = "a" * 64
+        for minute in range(2):
+            stored = store.write(entry_of(key, minute=minute), memoryview(b"four"), keep=1)
+        match deed:
+            case "delete":
+                assert store.delete([stored]) == Removed(1, 8)
+            case "clear":
+                assert store.clear() == Removed(1, 8)
+            case "damage":
+                stored.path.write_bytes(b"other")
+                with pytest.raises(DamagedPayload):
+                    store.read(stored)
+        assert (store.lookup(key), store.previous(key), store.size()) == (None, None, 0)
+        assert not list(store.directory.rglob("*.parquet"))
+
+    @pytest.mark.parametrize("deed", ["delete", "damage"])
+    def test_a_previous_version_goes_without_its_entry(self, store: Store, deed: str) -> None:
+        key = "a" * 64
+        for minute in range(2):
+            stored = store.write(entry_of(key, minute=minute, pinned=True), memoryview(b"four"), keep=1)
+        previous = store.previous(key)
+        assert previous is not None
+        if deed == "delete":
+            assert store.delete([previous], pinned=False) == Removed(0, 4)
+            assert store.delete([previous]) == Removed()
+        else:
+            previous.path.write_bytes(b"other")
+            with pytest.raises(DamagedPayload):
+                store.read(previous)
+            assert store.read(previous) is None
+        assert (store.lookup(key), store.previous(key), store.size()) == (stored, None, 4)
+        assert store.read(stored) == b"four"
+
+    def test_of_a_previous_version_that_was_replaced_nothing_is_read_or_deleted(self, store: Store) -> None:
+        key = "a" * 64
+        for minute in range(2):
+            store.write(entry_of(key, minute=minute), memoryview(b"four"), keep=1)
+        seen, was_current = store.previous(key), store.lookup(key)
+        assert seen is not None
+        assert was_current is not None
+        store.write(entry_of(key, minute=2), memoryview(b"four"), keep=1)
+        assert (store.read(seen), store.delete([seen, was_current])) == (None, Removed())
+        assert store.size() == 8
+
+    def test_a_slow_fetch_leaves_the_previous_version(self, store: Store) -> None:
+        key = "a" * 64
+        for minute in (1, 2):
+            store.write(entry_of(key, minute=minute), memoryview(b"four"), keep=1)
+        both = store.previous(key), store.lookup(key)
+        slow = entry_of(key, minute=1)
+        slow = replace(slow, provenance=replace(slow.provenance, elapsed=90.0))
+        store.write(slow, memoryview(b"old"), keep=1)
+        assert (store.previous(key), store.lookup(key)) == both
+
+    # --- facts ---------------------------------------------------------------------------------------------
 
     def test_update_changes_the_facts_and_not_the_payload(self, store: Store) -> None:
         stored = store.write(entry_of("a" * 64), memoryview(b"payload"))

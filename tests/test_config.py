@@ -72,6 +72,25 @@ def test_values_of_parameters_may_be_kept_as_digests_alone(tmp_path: Path) -> No
     assert not load({}, tmp_path).store_params
 
 
+def test_replaced_versions_are_kept_or_not(tmp_path: Path) -> None:
+    configured(tmp_path)
+    assert load({}, tmp_path).keep == 1
+    configured(tmp_path, "keep = 0")
+    assert load({}, tmp_path).keep == 0
+    assert load({"SQLCACHE_NB_KEEP": ""}, tmp_path).keep == 0
+    assert load({"SQLCACHE_NB_KEEP": "1"}, tmp_path).keep == 1
+    with pytest.raises(ConfigError, match=r"^keep='2' is neither 0 nor 1"):
+        load({"SQLCACHE_NB_KEEP": "2"}, tmp_path)
+
+
+@pytest.mark.parametrize("value", ["2", "-1", "true", '"all"', "1.0", "[1]"])
+def test_no_other_number_of_versions_is_kept(tmp_path: Path, value: str) -> None:
+    path = configured(tmp_path, f"keep = {value}")
+    with pytest.raises(ConfigError) as refused:
+        load({}, tmp_path)
+    assert str(refused.value).startswith(f"[tool.sqlcache_nb] in {path}: keep=")
+
+
 def test_room_is_a_matter_of_the_machine_whose_environment_comes_first(tmp_path: Path) -> None:
     configured(tmp_path, 'size_limit = "500MB"', 'clear_unused = "1w"')
     assert (load({}, tmp_path).size_limit, load({}, tmp_path).clear_unused) == (500_000_000, 604_800.0)

@@ -126,6 +126,7 @@ def test_what_names_no_table_or_hides_some_may_read_any() -> None:
 def test_an_entry_from_before_there_were_pins_has_none() -> None:
     assert Entry.from_json(without("pinned")) == ENTRY
     assert Entry.from_json(changed(pinned=True)) == replace(ENTRY, pinned=True)
+    assert Entry.from_json(without("content")) == replace(ENTRY, content="")
 
 
 def test_a_newer_answer_takes_name_and_tags_and_no_pin() -> None:
@@ -175,6 +176,7 @@ def with_provenance(**facts: Any) -> str:
         changed(tags=None),
         changed(pinned="yes"),
         changed(pinned=1),
+        changed(content=None),
         without("format"),
         without("provenance"),
         without("ttl"),

@@ -222,10 +222,13 @@ class TestTables:
         assert cache.clear(table=table).entries == 3
         assert stored(cache) == {"select 1 as n"}
 
-    def test_tables_are_tags_beside_a_persons_own(self, cache: QueryCache, sales: Engine) -> None:
+    def test_tables_are_tags_beside_a_persons_own(
+        self, cache: QueryCache, sales: Engine, clock: Clock
+    ) -> None:
         cache.read(QUERY, sales, tag="daily")
         cache.read("select * from northern", sales)
         assert sorted(cache.entries()["tags"]) == ["daily, table:sales", "table:northern, table:sales"]
+        clock.forward(minutes=1)
         cache.read(QUERY, sales, refresh=True, tag="x")
         assert cache.entries()["tags"].tolist()[0] == "daily, x, table:sales"
         assert cache.find(cache.entry_list()[0].key).tags == ("daily", "x")

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sqlcache_nb import notes, report
+from sqlcache_nb.changes import UNCHANGED, Changes
 from sqlcache_nb.config import Config
 from sqlcache_nb.entry import Entry, Provenance
 from sqlcache_nb.freshness import Reason
@@ -168,6 +169,46 @@ def test_what_bounds_an_answer_is_said_when_it_is_stored_and_when_it_is_served()
 def test_a_refresh() -> None:
     line = line_of(Outcome.REFRESHED, Reason.ASKED)
     assert line == "refreshed · flights.db · 336,776 x 19 · took 18.4 s · ab12cd34"
+
+
+@pytest.mark.parametrize(
+    ("changes", "says", "shape"),
+    [
+        (Changes(rows=312), "336,776 rows (+312)", "19 columns"),
+        (Changes(rows=-1_312), "336,776 rows (-1,312)", "19 columns"),
+        (Changes(), "336,776 rows (±0)", "19 columns"),
+        (UNCHANGED, "same answer", "336,776 x 19"),
+        (
+            Changes(312, retyped={"a": ("int64", "float64"), "b": ("bool", "object")}),
+            "336,776 rows (+312) · 2 columns changed type",
+            "19 columns",
+        ),
+        (
+            Changes(0, ("a",), ("b", "c"), {"d": ("int64", "float64")}),
+            "336,776 rows (±0) · 1 column added · 2 columns removed · 1 column changed type",
+            "19 columns",
+        ),
+    ],
+)
+def test_what_replaced_another_answer_says_how_it_differs(changes: Changes, says: str, shape: str) -> None:
+    for outcome, begins in ((Outcome.REFRESHED, "refreshed"), (Outcome.MISS, "miss: file changed")):
+        result = Result(
+            outcome,
+            Reason.FILE_CHANGED,
+            "flights.db",
+            frame,
+            entry=ENTRY,
+            elapsed=18.4,
+            changes=changes,
+        )
+        told = report.line(result, now=NOW)
+        assert told == f"{begins} · {says} · flights.db · {shape} · took 18.4 s · ab12cd34"
+
+
+def test_what_is_said_of_a_replaced_version() -> None:
+    assert report.replaced(None, NOW) == ""
+    told = f"fetched {LOCAL} (2 h ago), 336,776 rows, 10 bytes: load(key, version=-1)"
+    assert report.replaced(ENTRY, NOW) == told
 
 
 def test_a_bypass_says_why() -> None:

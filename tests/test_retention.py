@@ -121,6 +121,44 @@ def test_one_of_two_goes_first(less: dict[str, float], more: dict[str, float]) -
     assert to_evict([gone, stays], 1, idle_of) == [gone]
 
 
+@given(entries, entries, st.integers(0, 10**10), st.data())
+def test_what_was_replaced_goes_first_whatever_it_is(
+    some: list[Entry], replaced: list[Entry], excess: int, data: st.DataObject
+) -> None:
+    newest = data.draw(st.sampled_from([None, *[entry.key for entry in [*some, *replaced]]]))
+    ranking = Ranking(newest)
+    for entry, is_previous in data.draw(
+        st.permutations([(entry, False) for entry in some] + [(entry, True) for entry in replaced])
+    ):
+        ranking.add(entry, idle_of(entry), is_previous=is_previous)
+    gone = list(ranking.least(excess))
+    order = [each.is_previous for each in gone]
+    assert order == sorted(order, reverse=True)
+    assert sum(each.elapsed for each in gone if each.is_previous) == 0
+    assert False not in order or order.count(True) == len(replaced)
+
+
+@given(entries, entries, st.integers(1, 10**10), st.integers(0, 10**9))
+def test_no_entry_goes_for_slack_where_what_was_replaced_frees_enough(
+    some: list[Entry], replaced: list[Entry], excess: int, slack: int
+) -> None:
+    def gone(slack: int) -> list[bool]:
+        ranking = Ranking()
+        for each, is_previous in ((some, False), (replaced, True)):
+            for entry in each:
+                ranking.add(entry, idle_of(entry), is_previous=is_previous)
+        return [doomed.is_previous for doomed in ranking.least(excess, slack)]
+
+    assert (False in gone(slack)) == (False in gone(0))
+    assert len(gone(slack)) >= len(gone(0))
+    if False in gone(0):
+        ranking = Ranking()
+        for entry in some:
+            ranking.add(entry, idle_of(entry))
+        rest = excess + slack - sum(entry.bytes for entry in replaced)
+        assert gone(slack).count(False) == len(list(ranking.least(rest)))
+
+
 def test_nothing_goes_where_there_is_room() -> None:
     assert to_evict([stored("a", size=100)], 0, idle_of) == []
     assert to_evict([stored("a", size=100)], -5, idle_of) == []

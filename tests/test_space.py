@@ -42,16 +42,27 @@ class Room:
         self.listed += 1
         return self._each()
 
-    def add(self, name: str, size: int = 10, elapsed: float = 1.0, *, pinned: bool = False) -> None:
+    def add(
+        self, name: str, size: int = 10, elapsed: float = 1.0, *, pinned: bool = False, keep: int = 0
+    ) -> None:
         entry = entry_of(name.ljust(64, "0"), pinned=pinned)
         provenance = replace(entry.provenance, fetched_at=self.clock.now, elapsed=elapsed)
-        stored = self.store.write(replace(entry, provenance=provenance), memoryview(bytes(size)))
+        stored = self.store.write(replace(entry, provenance=provenance), memoryview(bytes(size)), keep=keep)
         self.space.make(self.store, self.ledger, stored.entry.key)
 
     def use(self, name: str) -> None:
         stored = self.store.lookup(name.ljust(64, "0"))
         assert stored is not None
         self.ledger.use(stored.entry)
+
+    @property
+    def versions(self) -> dict[str, tuple[int, int]]:
+        """The sizes of what replaced another answer that is kept, and of that."""
+        return {
+            stored.entry.key.rstrip("0"): (stored.entry.bytes, previous.entry.bytes)
+            for stored in self.store.entries()
+            if (previous := self.store.previous(stored.entry.key)) is not None
+        }
 
     @property
     def names(self) -> set[str]:
@@ -164,6 +175,40 @@ class TestEviction:
         assert small.store.delete(seen, pinned=True).entries == 0
         assert small.store.size() == 20
 
+    def test_what_was_replaced_goes_first_however_dear_and_recent_it_is(
+        self, room: Callable[..., Room], clock: Clock, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level(logging.INFO, "sqlcache_nb")
+        small = room(size_limit=100)
+        for name in "abcd":
+            small.add(name, elapsed=0.0)
+        clock.forward(days=1)
+        for size in (10, 15):
+            small.add("e", size=size, elapsed=1e6, keep=1)
+            clock.forward(hours=1)
+        assert small.versions == {"e": (15, 10)}
+        small.add("f", size=40)
+        assert (small.names, small.versions) == (set("abcdef"), {})
+        assert caplog.messages == []
+
+    def test_a_large_replaced_version_makes_room_for_what_replaced_it(
+        self, room: Callable[..., Room], clock: Clock
+    ) -> None:
+        small = room(size_limit=100)
+        small.add("a", size=10, elapsed=0.0)
+        for size in (60, 80, 90):
+            clock.forward(hours=1)
+            small.add("b", size=size, keep=1)
+            assert (small.names, small.versions, small.store.size()) == (set("ab"), {}, 10 + size)
+
+    def test_a_pin_holds_no_replaced_version(self, room: Callable[..., Room], clock: Clock) -> None:
+        small = room(size_limit=100)
+        for _ in range(2):
+            small.add("a", size=40, pinned=True, keep=1)
+            clock.forward(hours=1)
+        small.add("b", size=30)
+        assert (small.names, small.versions) == (set("ab"), {})
+
     @pytest.mark.parametrize(("elapsed", "is_said"), [(20.0, False), (40.0, True)])
     def test_what_was_dear_is_said_in_one_line(
         self, room: Callable[..., Room], caplog: pytest.LogCaptureFixture, elapsed: float, is_said: bool
@@ -190,6 +235,20 @@ class TestWhatNobodyUses:
         clock.forward(days=31)
         large.add("e")
         assert large.names == set("bde")
+
+    def test_what_was_replaced_goes_with_its_entry_or_alone_if_that_is_pinned(
+        self, room: Callable[..., Room], clock: Clock
+    ) -> None:
+        large = room()
+        for name in "abc":
+            for _ in range(2):
+                large.add(name, pinned=name == "b", keep=1)
+                clock.forward(minutes=1)
+        clock.forward(days=60)
+        large.use("c")
+        clock.forward(days=31)
+        large.add("d")
+        assert (large.names, large.versions) == (set("bcd"), {"c": (10, 10)})
 
     def test_is_looked_for_once_a_day(self, room: Callable[..., Room], clock: Clock) -> None:
         large, other = room(), room()

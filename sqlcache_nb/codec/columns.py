@@ -102,6 +102,35 @@ def from_arrow(column: pa.ChunkedArray, spec: Spec) -> Any:
     raise CodecError(f"a column of the unknown kind {spec['kind']!r}")
 
 
+def dtype_of(spec: Spec) -> str:
+    """The dtype of a column, as pandas writes it.
+
+    Args:
+        spec: what `to_arrow` said.
+
+    Raises:
+        CodecError: the spec is of an unknown kind.
+    """
+    match spec["kind"]:
+        case "numpy":
+            return str(np.dtype(spec["dtype"]))
+        case "object":
+            return "object"
+        case "string":
+            return str(string_dtype(spec["string"]))
+        case "zoned":
+            return str(pd.DatetimeTZDtype(spec["unit"], zone_of(spec["zone"])))
+        case "arrow":
+            return str(pd.ArrowDtype(_type_of(spec["type"])))
+        case "masked":
+            return str(spec["dtype"])
+        case "category":
+            return "category"
+        case "range":  # of an index
+            return "int64"
+    raise CodecError(f"a column of the unknown kind {spec['kind']!r}")
+
+
 # --- numpy ------------------------------------------------------------------------------------------
 
 _UNITS = ("s", "ms", "us", "ns")

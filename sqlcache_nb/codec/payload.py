@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sqlcache_nb.codec.frames import has_many_cells, put_together
+from sqlcache_nb.codec.frames import Spec, has_many_cells, put_together
 from sqlcache_nb.codec.writer import FORMAT, FORMAT_KEY
 from sqlcache_nb.errors import CodecError
 
@@ -58,11 +58,22 @@ class Payload:
                 raise CodecError(f"a payload of format {told['format']!r}, this is {FORMAT}")
             self.chunked: bool = bool(told["chunked"])
             """Whether it holds the chunks of a result, and not a single frame."""
-            self._runs = [
+            self.runs: list[tuple[Spec, int, int]] = [
                 (told["specs"][number], int(rows), int(times)) for number, rows, times in told["runs"]
             ]
+            """What restores its frame, how many rows that has, and how often the same comes again: of chunks."""
         except (pa.ArrowException, OSError, LookupError, TypeError, ValueError, RecursionError) as fault:
             raise CodecError(f"not a payload: {fault}") from fault
+
+    @property
+    def rows(self) -> int:
+        """Rows of its frame, or of all chunks."""
+        return sum(rows * times for _, rows, times in self.runs)
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The columns of the file."""
+        return self._file.schema_arrow
 
     def close(self) -> None:
         """Release the file, where it was given one."""
@@ -76,10 +87,10 @@ class Payload:
         Raises:
             CodecError: the file cannot be decoded.
         """
-        with _decoding():
+        with decoding():
             if self.chunked:
                 raise CodecError("a payload of chunks is no frame")
-            ((spec, rows, _),) = self._runs
+            ((spec, rows, _),) = self.runs
             use_threads = has_many_cells(self._file.metadata.num_rows, self._file.metadata.num_columns)
             return put_together(self._file.read(use_threads=use_threads), rows, spec)
 
@@ -90,11 +101,11 @@ class Payload:
             CodecError: the file cannot be decoded.
         """
         groups = iter(range(self._file.num_row_groups))
-        with _decoding():
+        with decoding():
             rest = pa.Table.from_batches([], self._file.schema_arrow)
-        for spec, rows, times in self._runs:
+        for spec, rows, times in self.runs:
             for _ in range(times):
-                with _decoding():
+                with decoding():
                     taken = rows if spec["places"] else 0  # without columns, it has no rows in the file
                     while rest.num_rows < taken:
                         rest = pa.concat_tables([rest, self._file.read_row_group(next(groups))])
@@ -104,7 +115,7 @@ class Payload:
 
 
 @contextmanager
-def _decoding() -> Iterator[None]:
+def decoding() -> Iterator[None]:
     """Whatever instructions that fit no file may lead to, as a CodecError."""
     try:
         yield

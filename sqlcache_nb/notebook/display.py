@@ -120,7 +120,13 @@ def entries_table(entries: DataFrame, now: datetime) -> DataFrame:
     return DataFrame(columns)
 
 
-def entry_text(entry: Entry, now: datetime, default_ttl: Lifetime | None, last_used: datetime) -> str:
+def entry_text(
+    entry: Entry,
+    now: datetime,
+    default_ttl: Lifetime | None,
+    last_used: datetime,
+    previous: Entry | None = None,
+) -> str:
     """Everything about one entry, a fact a line.
 
     Args:
@@ -128,6 +134,7 @@ def entry_text(entry: Entry, now: datetime, default_ttl: Lifetime | None, last_u
         now: the time, with a zone.
         default_ttl: the time to live of entries that were stored without one, None where nobody has said.
         last_used: when it was last used or fetched, with a zone.
+        previous: the facts of the answer that it replaced, if that is kept.
     """
     provenance = entry.provenance
     facts = {
@@ -144,6 +151,7 @@ def entry_text(entry: Entry, now: datetime, default_ttl: Lifetime | None, last_u
         "chunks": "" if provenance.chunks is None else f"{provenance.chunks:,}",
         "size": quantities.size(entry.bytes),
         "fresh": report.fresh_while(entry, default_ttl=default_ttl, now=now),
+        "replaced": report.replaced(previous, now),
         "checksum": entry.checksum,
         "versions": ", ".join(f"{name} {version}" for name, version in provenance.versions.items()),
     }

@@ -271,7 +271,8 @@ class CachedSQLMagics(Magics):
             case grammar.Info(key):
                 cache = self._cache()
                 entry = cache.find(key)
-                show(entry_text(entry, _now(), cache.policy.lifetime, cache.last_used(entry)))
+                last_used, previous = cache.last_used(entry), cache.previous(entry.key)
+                show(entry_text(entry, _now(), cache.policy.lifetime, last_used, previous))
             case grammar.Pin(key, pinned):
                 entry = self._cache().pin(key) if pinned else self._cache().unpin(key)
                 show(notes.pinned(entry, _now()) if pinned else notes.unpinned(entry))

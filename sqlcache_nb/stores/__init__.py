@@ -13,7 +13,23 @@ if TYPE_CHECKING:
     from sqlcache_nb.entry import Entry
     from sqlcache_nb.lifetime import Lifetime
 
-__all__ = ["Lease", "Listed", "Note", "Phase", "Removed", "Report", "Store", "Stored", "Tally", "Uses"]
+__all__ = [
+    "CURRENT",
+    "PREVIOUS",
+    "Lease",
+    "Listed",
+    "Note",
+    "Phase",
+    "Removed",
+    "Report",
+    "Store",
+    "Stored",
+    "Tally",
+    "Uses",
+]
+
+CURRENT, PREVIOUS = 0, -1
+"""The versions of an answer: what a question is answered with, and what that has replaced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +39,12 @@ class Stored:
     Args:
         entry: the facts.
         path: where the payload is.
+        version: `CURRENT`, or `PREVIOUS` for what was replaced and is kept, which is no entry of the store any more.
     """
 
     entry: Entry
     path: Path
+    version: int = CURRENT
 
 
 class Listed(NamedTuple):
@@ -53,7 +71,7 @@ class Removed:
 
     Args:
         entries: how many entries.
-        bytes: size of their payloads.
+        bytes: size of their payloads, and of those of previous versions.
     """
 
     entries: int = 0
@@ -69,7 +87,7 @@ class Report:
 
     Args:
         entries: how many entries are as they should be.
-        bytes: size of their payloads.
+        bytes: size of their payloads, and of those of previous versions.
         damaged: keys of entries whose payload is not what was written.
         missing: keys of entries whose payload is gone.
         unreadable: keys of rows that are damaged.
@@ -274,6 +292,9 @@ class Store(Protocol):
     """Keeps entries and payloads.
 
     Every method raises `StoreError` where the place itself fails, and nothing else.
+
+    Of a key there may be a previous version: the answer that the current one replaced. It is there only as long as
+    its entry is, takes room, and is in no list: `previous` and `each` alone give it.
     """
 
     directory: Path
@@ -284,6 +305,9 @@ class Store(Protocol):
 
     def lookup(self, key: str) -> Stored | None:
         """The row of a key, or None."""
+
+    def previous(self, key: str) -> Stored | None:
+        """What the row of a key replaced, if it was kept, or None; it is never pinned."""
 
     def alike(self, sql: str) -> list[Stored]:
         """Rows whose statements differ from this one by white space and case at most (`parts.likeness`).
@@ -308,7 +332,8 @@ class Store(Protocol):
         """The payload, or None where another process has replaced or deleted it meanwhile.
 
         Raises:
-            DamagedPayload: it is missing, or not what was written; its row is deleted, too.
+            DamagedPayload: it is missing, or not what was written; its row is deleted, too, and with an
+                entry its previous version.
         """
 
     def open(self, stored: Stored) -> BinaryIO | None:
@@ -326,10 +351,14 @@ class Store(Protocol):
         What fails while it is written to or closed is an `OSError`, as with any file.
         """
 
-    def write(self, entry: Entry, payload: memoryview | BinaryIO) -> Stored:
+    def write(self, entry: Entry, payload: memoryview | BinaryIO, *, keep: int = 0) -> Stored:
         """Store a payload with its entry, in place of an older one, and fill in checksum and bytes.
 
-        A file is read from its beginning, in blocks, and stays open.
+        Args:
+            entry: the facts.
+            payload: the bytes; a file is read from its beginning, in blocks, and stays open.
+            keep: how many replaced versions stay, 0 or 1: the older one is then the previous version, in place of
+                an earlier one. If it has the same `Entry.content`, it goes, and the earlier one stays.
         """
 
     def update(self, entry: Entry) -> None:
@@ -351,10 +380,10 @@ class Store(Protocol):
         """All rows as a list shows them, newest fetch first: a seal is not looked at, and no entry is made."""
 
     def each(self) -> Iterator[Stored]:
-        """All rows, in no order, of which few are in memory at once."""
+        """All rows, previous versions among them, in no order; few are in memory at once."""
 
     def size(self) -> int:
-        """Bytes of all payloads."""
+        """Bytes of all payloads, those of previous versions among them."""
 
     def check(self, *, repair: bool = False) -> Report:
         """Read everything, and say what is inconsistent.
@@ -369,7 +398,7 @@ class Store(Protocol):
     def delete(self, rows: Iterable[Stored], *, pinned: bool = True) -> Removed:
         """Delete these rows and their payloads, in small transactions, so that nobody waits for long.
 
-        A row that was replaced meanwhile stays.
+        With an entry goes its previous version; a previous version may go alone. What was replaced meanwhile stays.
 
         Args:
             rows: as they were seen.

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from sqlcache_nb.entry import AnotherVersion
-from sqlcache_nb.stores import Report, payloads, places
+from sqlcache_nb.stores import CURRENT, Report, payloads, places
 from sqlcache_nb.stores.rows import SELECT, Columns, parse, worded
 
 T = TypeVar("T")
@@ -31,6 +31,11 @@ _AT_ONCE = 64  # rows or files that are deleted in one transaction: a few millis
 
 _NUMBERED = SELECT.replace("SELECT ", "SELECT rowid, ", 1)
 _NAMES = "SELECT CAST(filename AS BLOB) FROM Cache"
+# Previous versions whose entry is gone: another version of this library may have deleted it.
+_LONELY = """FROM Cache AS old WHERE raw = -1
+    AND NOT EXISTS (SELECT 1 FROM Cache WHERE key = old.key AND raw = 1)"""
+_LONELY_NAMES = f"SELECT CAST(filename AS BLOB) {_LONELY}"
+_DELETE_LONELY = f"DELETE FROM Cache WHERE rowid IN (SELECT rowid {_LONELY})"  # noqa: S608  # the lines above
 _TOTALS = """SELECT coalesce(sum(size), 0) IS (SELECT value FROM Settings WHERE key = 'size')
                 AND count(*) IS (SELECT value FROM Settings WHERE key = 'count') FROM Cache"""
 _MEND_TOTALS = (
@@ -74,6 +79,7 @@ class Check:
         lonely = {name: when for name, when in found.payloads.items() if name not in referenced}
         now = time.time()
         there = {name: when for name, when in lonely.items() if (self.folder / name).exists()}
+        orphans = {name for name, when in there.items() if is_old(when, now)} | self._of_no_entry()
 
         def of(kind: str) -> tuple[str, ...]:
             return tuple(worded(columns[0]) for each, _, columns in suspects if each == kind)
@@ -84,7 +90,7 @@ class Check:
             damaged=of("damaged"),
             missing=of("missing"),
             unreadable=of("unreadable"),
-            orphaned=tuple(sorted(name for name, when in there.items() if is_old(when, now))),
+            orphaned=tuple(sorted(orphans)),
             unfinished=tuple(sorted(name for name, when in there.items() if not is_old(when, now))),
             database=tuple(self.database),
             unknown=tuple(self.unknown),
@@ -103,6 +109,8 @@ class Check:
             if con.execute(f"{_NUMBERED} WHERE rowid = ?", (number,)).fetchone() == (number, *columns):
                 con.execute("DELETE FROM Cache WHERE rowid = ?", (number,))
                 names.append(worded(columns[4]))
+        names += [worded(name) for (name,) in con.execute(_LONELY_NAMES)]
+        con.execute(_DELETE_LONELY)
         for statement in _MEND_TOTALS:
             con.execute(statement)
         # What a damaged row names may be another's.
@@ -140,9 +148,15 @@ class Check:
         if file is None:
             return "damaged" if os.path.lexists(path) else "missing"
         file.close()
-        self.entries += 1
+        self.entries += row.version == CURRENT
         self.bytes += row.entry.bytes
         return None
+
+    def _of_no_entry(self) -> set[str]:
+        """The files of previous versions whose entry is gone."""
+        if self.is_damaged:
+            return set()
+        return {worded(name) for (name,) in self.con.execute(_LONELY_NAMES)}
 
     def _is_still(self, number: int, columns: Columns) -> bool:
         return bool(

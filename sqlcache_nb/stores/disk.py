@@ -23,13 +23,26 @@ from typing import BinaryIO, Concatenate, ParamSpec, TypeVar
 from sqlcache_nb.entry import AnotherVersion, Entry
 from sqlcache_nb.errors import DamagedPayload, StoreError, StoreWarning, warn
 from sqlcache_nb.parts import likeness
-from sqlcache_nb.stores import Lease, Listed, Removed, Report, Stored, checks, payloads, places
+from sqlcache_nb.stores import (
+    CURRENT,
+    PREVIOUS,
+    Lease,
+    Listed,
+    Removed,
+    Report,
+    Stored,
+    checks,
+    payloads,
+    places,
+)
 from sqlcache_nb.stores.places import DATABASE, LAYOUT, Fault
 from sqlcache_nb.stores.rows import (
     SELECT,
     SELECT_ALIKE,
+    SELECT_CURRENT,
     SELECT_LATEST,
     SELECT_ONE,
+    SELECT_PREVIOUS,
     Columns,
     Reader,
     Row,
@@ -50,6 +63,8 @@ _FAULTS = (sqlite3.Error, OSError, UnicodeDecodeError)
 
 _ALIKE = 64
 """Rows of one statement that are compared with a question at most."""
+
+_HELD = "SELECT coalesce(sum(raw IS NOT -1), 0), coalesce(sum(size), 0) FROM Cache"
 
 _SEARCHED, _LATEST = 2_000, 200
 """Rows that are searched for those of one source, and how many of these are given, at most."""
@@ -104,17 +119,12 @@ class DiskStore:
     @_mended
     def lookup(self, key: str) -> Stored | None:
         """The row of a key, or None; one that is damaged is deleted."""
-        columns = self._rows().execute(SELECT_ONE, (key,)).fetchone()
-        if columns is None:
-            return None
-        try:
-            return self._stored(parse(columns))
-        except AnotherVersion:
-            return None
-        except ValueError:
-            with suppress(StoreError):  # it is a miss in any case
-                self._delete_damaged(columns)
-            return None
+        return self._found(SELECT_ONE, key)
+
+    @_mended
+    def previous(self, key: str) -> Stored | None:
+        """What the row of a key replaced, if it was kept, or None; one that is damaged is deleted."""
+        return self._found(SELECT_PREVIOUS, key)
 
     @_mended
     def alike(self, sql: str) -> list[Stored]:
@@ -147,7 +157,7 @@ class DiskStore:
     @_mended
     def entries(self) -> list[Stored]:
         """All rows that can be read, newest fetch first."""
-        return _newest_first(self._readable(all_of(self._rows(), SELECT)))
+        return _newest_first(self._readable(all_of(self._rows(), SELECT_CURRENT)))
 
     @_mended
     def listed(self) -> list[Listed]:
@@ -155,7 +165,7 @@ class DiskStore:
         return sorted(listed(self._rows()), key=lambda each: each.fetched_at, reverse=True)
 
     def each(self) -> Iterator[Stored]:
-        """All rows that can be read, one by one."""
+        """All rows that can be read, previous versions among them, one by one."""
         with self._translated():
             for columns in all_of(self._rows(), SELECT):
                 yield from self._readable([columns])
@@ -163,12 +173,12 @@ class DiskStore:
     @_mended
     def held(self) -> Removed:
         """What `clear` would delete."""
-        found = self._rows().execute("SELECT count(*), coalesce(sum(size), 0) FROM Cache").fetchone()
+        found = self._rows().execute(_HELD).fetchone()
         return Removed(*found)
 
     @_mended
     def size(self) -> int:
-        """Bytes of all payloads."""
+        """Bytes of all payloads, those of previous versions among them."""
         found = self._rows().execute("SELECT value FROM Settings WHERE key = 'size'").fetchone()
         if found is None or type(found[0]) is not int:
             found = self._rows().execute("SELECT coalesce(sum(size), 0) FROM Cache").fetchone()
@@ -182,8 +192,8 @@ class DiskStore:
         return tempfile.TemporaryFile(dir=self._folder, prefix=places.SPOOL)
 
     @_mended
-    def write(self, entry: Entry, payload: memoryview | BinaryIO) -> Stored:
-        """Store a payload with its entry, in place of an older one of the same key."""
+    def write(self, entry: Entry, payload: memoryview | BinaryIO, *, keep: int = 0) -> Stored:
+        """Store a payload with its entry, in place of an older one of the same key, which may be kept beside it."""
         self._rows()
         if not self._reader.is_current():  # removed, or set aside: nobody would find what is written now
             self._reopen()
@@ -195,7 +205,7 @@ class DiskStore:
         checksum, size = payloads.write(payload, path)
         row = Row(replace(entry, checksum=checksum, bytes=size), filename)
         try:
-            newer = self._commit(row, path)
+            newer = self._commit(row, path, keep)
         except BaseException:
             self._spare_or_remove(row)
             raise
@@ -283,8 +293,27 @@ class DiskStore:
 
     # --- rows -----------------------------------------------------------------------------------------
 
+    def _found(self, statement: str, key: str) -> Stored | None:
+        """The row of a key, or None; one that is damaged is deleted."""
+        columns = self._rows().execute(statement, (key,)).fetchone()
+        if columns is None:
+            return None
+        try:
+            return self._stored(parse(columns))
+        except AnotherVersion:
+            return None
+        except ValueError:
+            with suppress(StoreError):  # it is a miss in any case
+                self._delete_damaged(columns)
+            return None
+
+    def _now(self, stored: Stored) -> Stored | None:
+        """What is in the place of a row by now."""
+        key = stored.entry.key
+        return self.lookup(key) if stored.version == CURRENT else self.previous(key)
+
     def _stored(self, row: Row) -> Stored:
-        return Stored(row.entry, self._folder / row.filename)
+        return Stored(row.entry, self._folder / row.filename, row.version)
 
     def _readable(self, rows: Iterable[Columns]) -> list[Stored]:
         found = []
@@ -293,20 +322,18 @@ class DiskStore:
                 found.append(self._stored(parse(columns)))
         return found
 
-    def _commit(self, row: Row, path: Path) -> Stored | None:
+    def _commit(self, row: Row, path: Path, keep: int) -> Stored | None:
         """Put a row in its place, unless a newer one is there, which is given then."""
-        key = row.entry.key
         with self._transaction() as table:
-            columns = table.one(key)
-            try:
-                newer = None if columns is None else self._stored(parse(columns))
-            except ValueError:
-                table.let_go(table.take_away(key))
-                newer = None
-            if newer is not None and _was_fetched_meanwhile(newer.entry, row.entry):
-                return newer
+            columns, before = table.one(row.entry.key), None
+            if columns is not None:
+                with suppress(ValueError):  # damaged, or of another version
+                    before = parse(columns)
+            if before is not None and _was_fetched_meanwhile(before.entry, row.entry):
+                return self._stored(before)
             os.stat(path)  # a clock that jumped may have let another process sweep it away
-            table.put(row)
+            is_kept = keep > 0 and before is not None and (self._folder / before.filename).is_file()
+            table.put(row, before if is_kept else None)
         return None
 
     def _change(self, table: Table, key: str, change: Callable[[Entry], Entry]) -> Entry | None:
@@ -330,7 +357,7 @@ class DiskStore:
             if not places.lacks_room(fault):
                 raise
         for stored in rows:  # first: on a full disk a row's deletion needs the room
-            if (found := self.lookup(stored.entry.key)) == stored and (pinned or not found.entry.pinned):
+            if (found := self._now(stored)) == stored and (pinned or not found.entry.pinned):
                 self._remove_payloads([_filename(stored)])
         return self._delete_seen(rows, pinned=pinned)
 
@@ -338,15 +365,18 @@ class DiskStore:
         count = size = 0
         with self._transaction() as table:
             for stored in rows:
-                key = stored.entry.key
-                columns = table.one(key)
+                key, version = stored.entry.key, stored.version
+                columns = table.one(key, version)
                 if columns is None or worded(columns[4]) != _filename(stored):
                     continue
                 if not pinned and is_pinned(columns):
                     continue
-                table.let_go(table.take_away(key))
-                count += 1
-                size += columns[2]
+                if version == CURRENT:
+                    count += 1
+                    size += _size_of(table.one(key, PREVIOUS))
+                size += _size_of(columns)
+                for filename in table.take_away(key, version):
+                    table.let_go(filename)
         return Removed(count, size)
 
     def _clear(self) -> Removed:
@@ -355,30 +385,30 @@ class DiskStore:
             table.con.execute("DELETE FROM Cache")
             for columns in rows:
                 table.let_go(worded(columns[4]))
-        return Removed(len(rows), sum(columns[2] for columns in rows if type(columns[2]) is int))
+        return Removed(sum(columns[1] != PREVIOUS for columns in rows), sum(map(_size_of, rows)))
 
     def _delete_damaged(self, seen: Columns) -> None:
         """Delete a row that cannot be read, and its payload where it is sure to be its own."""
-        key = worded(seen[0])
+        key, version = worded(seen[0]), CURRENT if seen[1] == 1 else PREVIOUS
         with self._translated(), self._transaction() as table:
-            if table.one(key) == seen:
-                filename = table.take_away(key)
-                if checks.unreferenced(table.con, [filename]):
+            if table.one(key, version) == seen:
+                for filename in checks.unreferenced(table.con, table.take_away(key, version)):
                     table.let_go(filename)
 
     def _refuse(self, stored: Stored) -> None:
         """Say that a payload is damaged, and delete it, unless another one is in its place by now."""
         if not self._reader.is_current():  # the whole directory is gone
             self._reopen()
-        if self.lookup(stored.entry.key) != stored:
+        if self._now(stored) != stored:
             return
         told = "deleted"
         try:
             with self._translated(), self._transaction() as table:
-                columns = table.one(stored.entry.key)
+                columns = table.one(stored.entry.key, stored.version)
                 if columns is None or self._stored(parse(columns)) != stored:
                     return
-                table.let_go(table.take_away(stored.entry.key))
+                for filename in table.take_away(stored.entry.key, stored.version):
+                    table.let_go(filename)
         except StoreError:
             told = "could not be deleted"
         raise DamagedPayload(f"a stored file in {self.directory} was missing or damaged, and is {told}")
@@ -388,9 +418,11 @@ class DiskStore:
     def _spare_or_remove(self, row: Row) -> None:
         """Delete a new payload whose row was not committed: an interruption may have come after the commit."""
         with suppress(*_FAULTS):  # what cannot be told is left to the sweep
-            columns = self._rows().execute(SELECT_ONE, (row.entry.key,)).fetchone()
-            if columns is None or columns[4] != row.filename.encode():
-                payloads.remove(self._folder, row.filename)
+            for statement in (SELECT_ONE, SELECT_PREVIOUS):  # or somebody has replaced it since
+                columns = self._rows().execute(statement, (row.entry.key,)).fetchone()
+                if columns is not None and columns[4] == row.filename.encode():
+                    return
+            payloads.remove(self._folder, row.filename)
 
     def _remove_payloads(self, filenames: Iterable[str]) -> None:
         for filename in filenames:
@@ -509,6 +541,11 @@ class DiskStore:
     def _told(self, fault: BaseException) -> StoreError:
         is_read_only = self._reader.is_current() and not places.is_writable(self._folder)
         return StoreError(places.told(fault, self.directory, is_read_only=is_read_only))
+
+
+def _size_of(columns: Columns | None) -> int:
+    """The bytes that a row says, whatever somebody put there."""
+    return columns[2] if columns is not None and type(columns[2]) is int else 0
 
 
 def _filename(stored: Stored) -> str:

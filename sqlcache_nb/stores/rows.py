@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import xxhash
 
 from sqlcache_nb.entry import FORMAT, Entry, labels_of, lifetime_of
-from sqlcache_nb.stores import Listed, payloads, places
+from sqlcache_nb.stores import CURRENT, PREVIOUS, Listed, payloads, places
 from sqlcache_nb.stores.places import Fault
 
 MODE = 2
@@ -36,7 +36,11 @@ _NEXT = '", '
 # As bytes: what is damaged may be no text, and that would end the whole statement.
 _COLUMNS = "CAST(key AS BLOB), raw, size, mode, CAST(filename AS BLOB), CAST(value AS BLOB), expire_time"
 SELECT = f"SELECT {_COLUMNS} FROM Cache"  # noqa: S608  # the line above
+# What was replaced has the same key and another number in `raw`: the index of diskcache's is over both, so that
+# neither is in the other's way, and no search for an entry meets it.
+SELECT_CURRENT = f"{SELECT} WHERE raw = 1"
 SELECT_ONE = f"{SELECT} WHERE key = ? AND raw = 1"
+SELECT_PREVIOUS = f"{SELECT} WHERE key = ? AND raw = -1"
 SELECT_ALIKE = f"{SELECT} WHERE tag = ? AND raw = 1 ORDER BY rowid DESC LIMIT ?"
 # The text is searched before any of it is understood.
 SELECT_LATEST = (
@@ -52,15 +56,18 @@ _LISTED = f"""SELECT key, {", ".join(f"json_extract(value, '$.{name}')" for name
 
 _PINNED = re.compile(r'"pinned"\s*:\s*true')
 
+_VERSIONS = {1: CURRENT, -1: PREVIOUS}  # by `raw`
+
 Columns = tuple[Any, ...]
 """The columns of a row as `SELECT` gives them: whatever somebody put there."""
 
 
 class Row(NamedTuple):
-    """What a row holds: the entry, and the name of the payload's file."""
+    """What a row holds: the entry, the name of the payload's file, and which version it is."""
 
     entry: Entry
     filename: str
+    version: int = CURRENT
 
 
 def sealed(row: Row) -> str:
@@ -70,7 +77,8 @@ def sealed(row: Row) -> str:
         row: the entry and its file.
     """
     rest = row.entry.to_json()[1:]
-    return f"{_SEAL}{_digest(row.entry.key.encode(), row.filename.encode(), rest.encode())}{_NEXT}{rest}"
+    digest = _digest(row.entry.key.encode(), row.filename.encode(), rest.encode(), row.version)
+    return f"{_SEAL}{digest}{_NEXT}{rest}"
 
 
 def parse(columns: Columns) -> Row:
@@ -84,17 +92,18 @@ def parse(columns: Columns) -> Row:
         ValueError: the row is damaged, or nothing that a store writes.
     """
     key, raw, size, mode, filename, value, expire_time = columns
-    if raw != 1 or mode != MODE or expire_time is not None:
+    if raw not in _VERSIONS or mode != MODE or expire_time is not None:
         raise ValueError("a row that this library did not write")
+    version = _VERSIONS[raw]
     if not (type(key) is type(filename) is type(value) is bytes):
         raise ValueError("a row that this library did not write")
     entry = Entry.from_json(value.decode())  # first: the seal of another version may be another one, too
-    if value[len(_SEAL) : _END] != _digest(key, filename, value[_END + len(_NEXT) :]).encode():
+    if value[len(_SEAL) : _END] != _digest(key, filename, value[_END + len(_NEXT) :], version).encode():
         raise ValueError("a row whose seal is broken")
     name = filename.decode()
     if entry.key.encode() != key or entry.bytes != size or not payloads.is_name(name):
         raise ValueError("a row that is mixed up")
-    return Row(entry, name)
+    return Row(entry, name, version)
 
 
 def listed(con: sqlite3.Connection) -> Iterator[Listed]:
@@ -261,8 +270,10 @@ def worded(value: object) -> str:
     return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
 
 
-def _digest(key: bytes, filename: bytes, rest: bytes) -> str:
+def _digest(key: bytes, filename: bytes, rest: bytes, version: int) -> str:
     digest = xxhash.xxh3_128(b"%b\0%b\0" % (key, filename))
+    if version != CURRENT:  # a damaged row is never taken for what its question is answered with
+        digest.update(b"%d\0" % version)
     digest.update(rest)
     return digest.hexdigest()
 

@@ -10,13 +10,25 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import diskcache
 
 from sqlcache_nb.parts import likeness
+from sqlcache_nb.stores import CURRENT, PREVIOUS
 from sqlcache_nb.stores.places import DATABASE
-from sqlcache_nb.stores.rows import MODE, SELECT_ONE, WAIT, ClosesWithItsThread, Columns, Row, sealed, worded
+from sqlcache_nb.stores.rows import (
+    MODE,
+    SELECT_ONE,
+    SELECT_PREVIOUS,
+    WAIT,
+    ClosesWithItsThread,
+    Columns,
+    Row,
+    sealed,
+    worded,
+)
 
 _SETTINGS = diskcache.DEFAULT_SETTINGS | {
     "eviction_policy": "none",
@@ -119,22 +131,40 @@ class Table(diskcache.Cache):  # type: ignore[misc]  # diskcache has no type hin
                 raise fault.__context__ from None  # which it calls a timeout, whatever it was
             raise
 
-    def one(self, key: str) -> Columns | None:
+    def one(self, key: str, version: int = CURRENT) -> Columns | None:
         """The row of a key as it is within a transaction.
 
         Args:
             key: the key.
+            version: which of its versions.
         """
-        columns: Columns | None = self.con.execute(SELECT_ONE, (key,)).fetchone()
+        statement = SELECT_ONE if version == CURRENT else SELECT_PREVIOUS
+        columns: Columns | None = self.con.execute(statement, (key,)).fetchone()
         return columns
 
-    def put(self, row: Row) -> None:
-        """Put a row in its place, within a transaction.
+    def put(self, row: Row, before: Row | None = None) -> None:
+        """Put a row in its place, within a transaction, and what it replaces in that of the previous version.
 
         Args:
             row: the entry and its file.
+            before: the row that is there, if it is to be kept.
         """
-        self.set(row.entry.key, row, tag=likeness(row.entry.provenance.sql))
+        key, entry = row.entry.key, row.entry
+        if before is None:
+            gone = self.take_away(key)
+        elif entry.content and before.entry.content == entry.content:
+            # The same answer again: kept twice it would tell nobody anything, and would push out the last one that
+            # was another, which is what somebody looks for.
+            gone = self._drop(key, CURRENT)
+        else:
+            gone = self._drop(key, PREVIOUS)
+            # Without a tag, the index that finds statements alike does not lead to it.
+            statement = "UPDATE Cache SET raw = -1, tag = NULL, value = ? WHERE key = ? AND raw = 1"
+            stepped_back = Row(replace(before.entry, pinned=False), before.filename, PREVIOUS)
+            self.con.execute(statement, (sealed(stepped_back), key))
+        for filename in gone:
+            self.let_go(filename)
+        self.set(key, row, tag=likeness(entry.provenance.sql))
 
     def change(self, row: Row) -> None:
         """Change the facts of a row and not its file, within a transaction.
@@ -147,15 +177,23 @@ class Table(diskcache.Cache):  # type: ignore[misc]  # diskcache has no type hin
         values = (sealed(row), row.entry.key)
         self.con.execute("UPDATE Cache SET value = ? WHERE key = ? AND raw = 1", values)
 
-    def take_away(self, key: str) -> str:
-        """Delete a row within a transaction; gives its file's name, whatever that says.
+    def take_away(self, key: str, version: int = CURRENT) -> list[str]:
+        """Delete a row within a transaction; gives the names of files that have none then, whatever those say.
+
+        With an entry goes its previous version, which would be of nothing.
 
         Args:
             key: the key.
+            version: which of its versions.
         """
-        columns = self.one(key)
-        self.con.execute("DELETE FROM Cache WHERE key = ? AND raw = 1", (key,))
-        return "" if columns is None else worded(columns[4])
+        return [name for each in {version, PREVIOUS} for name in self._drop(key, each)]
+
+    def _drop(self, key: str, version: int) -> list[str]:
+        columns = self.one(key, version)
+        if columns is None:
+            return []
+        self.con.execute("DELETE FROM Cache WHERE key = ? AND raw = ?", (key, columns[1]))
+        return [worded(columns[4])]
 
     def let_go(self, filename: str) -> None:
         """Have a file deleted once the transaction is committed.

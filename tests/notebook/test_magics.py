@@ -57,7 +57,13 @@ def test_a_changed_file_is_a_miss(notebook: Notebook, executed: list[str], datab
     with closing(sqlite3.connect(database)) as con, con:
         con.execute("insert into flights values (5, 'UA', 'EWR', 1)")
     assert len(notebook.run("%%cachedsql\nSELECT * FROM flights")) == 5
-    assert notebook.shown.startswith("miss: file changed · flights.db · 5 x 4")
+    assert notebook.shown.startswith("miss: file changed · 5 rows (+1) · flights.db · 4 columns · took ")
+    key = notebook.run("%cachedsql list")["key"][0]
+    notebook.run(f"%cachedsql info {key}")
+    (line,) = [line for line in notebook.shown.splitlines() if line.startswith("replaced")]
+    assert re.fullmatch(
+        r"replaced +fetched \S+ \S+ \(just now\), 4 rows, \S+ kB: load\(key, version=-1\)", line
+    )
     assert len(executed) == 2
 
 
@@ -134,7 +140,7 @@ def test_quiet(notebook: Notebook) -> None:
 def test_refresh_and_no_store(notebook: Notebook, executed: list[str]) -> None:
     notebook.run("%%cachedsql db\nSELECT * FROM flights")
     notebook.run("%%cachedsql db --refresh\nSELECT * FROM flights")
-    assert notebook.shown.startswith("refreshed · flights.db")
+    assert notebook.shown.startswith("refreshed · same answer · flights.db · 4 x 4 · took ")
     notebook.run("%%cachedsql db --no-store\nSELECT * FROM flights")
     assert notebook.shown.startswith("not cached: ")
     assert "flights.db" in notebook.shown
@@ -298,7 +304,7 @@ def test_a_write_makes_stale_what_names_its_table_and_says_how_many(notebook: No
     notebook.run("%%cachedsql db --write\nINSERT INTO main.flights VALUES (5, 'UA', 'EWR', 1)")
     assert notebook.shown.strip() == "written: 1 row · 2 entries invalidated · flights.db"
     assert len(notebook.run("%%cachedsql db\nSELECT * FROM flights")) == 5
-    assert notebook.shown.startswith("miss: invalidated just now · flights.db · 5 x 4")
+    assert notebook.shown.startswith("miss: invalidated just now · 5 rows (+1) · flights.db · 4 columns")
 
 
 def test_a_failed_write_invalidates_nothing(notebook: Notebook) -> None:
@@ -432,7 +438,7 @@ def test_an_option_pins_and_a_refresh_ends_it_and_says_so(notebook: Notebook) ->
     notebook.run("%%cachedsql db --pin\nSELECT * FROM flights")
     assert "miss: first time · pinned · flights.db" in notebook.shown
     notebook.run("%%cachedsql db --refresh\nSELECT * FROM flights")
-    assert "is no longer pinned: it was fetched again\nrefreshed · flights.db" in notebook.shown
+    assert "is no longer pinned: it was fetched again\nrefreshed · same answer · flights.db" in notebook.shown
     assert "pin keeps the answer" in fault_of(notebook, "%%cachedsql db --pin --no-store\nSELECT 1")
 
 

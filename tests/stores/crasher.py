@@ -30,7 +30,7 @@ def write(directory: str, seed: int, pipe: int) -> None:
         told = f"{key} {seed}.{number}" if deed < 0.9 else f"{key} -"
         os.write(pipe, f"begin {told}\n".encode())
         if deed < 0.9:
-            store.write(entry_of(key, minute=number), memoryview(proven(key, f"{seed}.{number}")))
+            store.write(entry_of(key, minute=number), memoryview(proven(key, f"{seed}.{number}")), keep=1)
         else:
             store.delete(rows_of(store, key))
         os.write(pipe, f"done {told}\n".encode())
@@ -58,7 +58,7 @@ def once(directory: str) -> None:
     """One overwrite, for those who kill it at a certain system call."""
     store = DiskStore(directory)
     Path(directory, "began").touch()
-    store.write(entry_of(KEYS[0], minute=2), memoryview(proven(KEYS[0], "new")))
+    store.write(entry_of(KEYS[0], minute=2), memoryview(proven(KEYS[0], "new")), keep=1)
     store.close()
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from sqlcache_nb.stores import Stored
 from sqlcache_nb.stores.disk import DiskStore
 from tests.faults import rows_of
 from tests.oracle import inconsistencies
@@ -29,16 +30,24 @@ pytestmark = [
 ]
 
 
-def held(directory: Path) -> dict[str, str]:
-    """The word of each entry, each of which can be read."""
+def held(directory: Path) -> dict[str, tuple[str, str]]:
+    """The word of each entry, and of what it replaced ("-" for nothing); all of them can be read."""
     store = DiskStore(directory)
     found = {}
     for stored in store.entries():
-        payload = store.read(stored)
-        assert payload is not None
-        found[stored.entry.key] = word_of(stored.entry.key, payload)
+        previous = store.previous(stored.entry.key)
+        found[stored.entry.key] = (told(store, stored), "-" if previous is None else told(store, previous))
     store.close()
     return found
+
+
+def told(store: DiskStore, stored: Stored) -> str:
+    payload = store.read(stored)
+    assert payload is not None
+    return word_of(stored.entry.key, payload)
+
+
+NOTHING = ("-", "-")
 
 
 def sweep(directory: Path) -> None:
@@ -83,22 +92,21 @@ def test_killed_at_any_moment(tmp_path: Path) -> None:
     directory = tmp_path / "store"
     DiskStore(directory).close()
     chance = random.Random(1)
-    committed: dict[str, str] = {}
+    committed: dict[str, tuple[str, str]] = {}
     writes = 0
     moments = [chance.uniform(0, 60) for _ in range(scaled(500))]
     for said in run_and_kill(directory, moments):
-        begun: tuple[str, str] | None = None
+        either = [committed]
         for deed, key, word in said:
-            begun = (key, word) if deed == "begin" else None
+            before = committed.get(key, NOTHING)
+            after = committed | {key: NOTHING if word == "-" else (word, before[0])}
+            either = [committed, after] if deed == "begin" else [after]
             if deed == "done":
-                committed[key] = word
+                committed = after
                 writes += 1
         found = held(directory)
-        either = [committed]
-        if begun is not None:
-            either.append(committed | {begun[0]: begun[1]})
-        assert found in [{key: word for key, word in each.items() if word != "-"} for each in either]
-        committed = {key: found.get(key, "-") for key in KEYS}
+        assert found in [{key: words for key, words in each.items() if words != NOTHING} for each in either]
+        committed = found
     sweep(directory)
     assert inconsistencies(directory) == []
     assert writes > 0
@@ -112,7 +120,8 @@ CALLS = "openat mkdir write pwrite64 fsync fdatasync unlink ftruncate".split()
 def test_killed_at_each_system_call(tmp_path: Path, call: str) -> None:
     directory = tmp_path / "store"
     store = DiskStore(directory)
-    store.write(entry_of(KEYS[0]), memoryview(proven(KEYS[0], "old")))
+    store.write(entry_of(KEYS[0]), memoryview(proven(KEYS[0], "older")))
+    store.write(entry_of(KEYS[0], minute=1), memoryview(proven(KEYS[0], "old")), keep=1)
     store.write(entry_of(KEYS[1]), memoryview(proven(KEYS[1], "other")))
     store.close()
     first, total = calls_of(tmp_path, directory, call)
@@ -123,8 +132,8 @@ def test_killed_at_each_system_call(tmp_path: Path, call: str) -> None:
         done = traced(copy, "-e", f"trace={call}", "-e", f"inject={call}:signal=SIGKILL:when={number}")
         assert done.returncode != 0 or number > total - 3  # the last ones may come at the end of the process
         assert held(copy) in (
-            {KEYS[0]: "old", KEYS[1]: "other"},
-            {KEYS[0]: "new", KEYS[1]: "other"},
+            {KEYS[0]: ("old", "older"), KEYS[1]: ("other", "-")},
+            {KEYS[0]: ("new", "old"), KEYS[1]: ("other", "-")},
         )
         sweep(copy)
         assert inconsistencies(copy) == []
@@ -137,7 +146,7 @@ def calls_of(tmp_path: Path, directory: Path, call: str) -> tuple[int, int]:
     shutil.copytree(directory, copy)
     log = tmp_path / "calls"
     assert traced(copy, "-e", f"trace={call}", "-o", str(log)).returncode == 0
-    assert held(copy)[KEYS[0]] == "new"
+    assert held(copy)[KEYS[0]] == ("new", "old")
     shutil.rmtree(copy)
     lines = [line for line in log.read_text().splitlines() if f"{call}(" in line]
     began = [number for number, line in enumerate(lines, 1) if "/began" in line]

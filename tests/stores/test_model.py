@@ -27,7 +27,7 @@ DAMAGES = ["flip", "cut", "gone", "row", "seal"]
 
 
 class TheStore(RuleBasedStateMachine):
-    """What is stored is in `model`: by key, the entry and the word of its payload."""
+    """What is stored is in `model`: by key, the entry and the word of its payload; what it replaced, in `previous`."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -35,12 +35,14 @@ class TheStore(RuleBasedStateMachine):
         self.stores = [DiskStore(self.directory) for _ in range(2)]
         self.model: dict[str, tuple[Entry, str]] = {}
         self.damaged: dict[str, str] = {}
+        self.previous: dict[str, tuple[Entry, str]] = {}
+        self.damaged_previous: dict[str, str] = {}
         self.minute = 0
 
     def teardown(self) -> None:
         for store in self.stores:
             store.close()
-        assert self.damaged or inconsistencies(self.directory) == []
+        assert self.damaged or self.damaged_previous or inconsistencies(self.directory) == []
         shutil.rmtree(self.directory)
 
     def found(self, key: str) -> Stored | None:
@@ -49,24 +51,55 @@ class TheStore(RuleBasedStateMachine):
         assert first == second
         return first
 
-    @rule(key=keys, which=stores, size=st.integers(0, 40), spool=st.booleans())
-    def write(self, key: str, which: int, size: int, spool: bool) -> None:
+    def forget(self, key: str) -> None:
+        """Know of an entry no more, and so not of what it replaced."""
+        for each in (self.model, self.damaged, self.previous, self.damaged_previous):
+            each.pop(key, None)
+
+    def step_back(self, key: str, content: str) -> None:
+        """Let an entry be replaced by one with this content, and be kept."""
+        damage = self.damaged.pop(key, None)
+        before = self.model.get(key)
+        if before is None or damage in {"row", "seal", "gone"}:
+            self.forget(key)
+        elif before[0].content != content or content == "":
+            self.damaged_previous.pop(key, None)
+            self.previous[key] = (replace(before[0], pinned=False), before[1])
+            if damage is not None:
+                self.damaged_previous[key] = damage
+
+    @rule(
+        key=keys,
+        which=stores,
+        size=st.integers(0, 40),
+        spool=st.booleans(),
+        keep=st.integers(0, 1),
+        content=st.sampled_from(["", "one", "two"]),
+        pinned=st.booleans(),
+    )
+    def write(
+        self, key: str, which: int, size: int, spool: bool, keep: int, content: str, pinned: bool
+    ) -> None:
         self.minute += 1
         word = "w" * size + str(self.minute)
-        entry, payload = entry_of(key, minute=self.minute), proven(key, word)
-        store = self.stores[which]
+        entry = entry_of(key, minute=self.minute, content=content, pinned=pinned)
+        payload, store = proven(key, word), self.stores[which]
         if spool:
             with store.spool() as file:
                 file.write(payload)
-                stored = store.write(entry, file)
+                stored = store.write(entry, file, keep=keep)
         else:
-            stored = store.write(entry, memoryview(payload))
+            stored = store.write(entry, memoryview(payload), keep=keep)
+        if keep:
+            self.step_back(key, content)
+        else:
+            self.forget(key)
         self.model[key] = (stored.entry, word)
-        self.damaged.pop(key, None)
 
     @precondition(lambda self: self.model)
     @rule(data=st.data(), which=stores)
     def write_what_was_fetched_slowly(self, data: st.DataObject, which: int) -> None:
+        keep = data.draw(st.integers(0, 1))
         key = data.draw(st.sampled_from(sorted(self.model)))
         if self.damaged.get(key) in {"row", "seal"}:
             return
@@ -74,16 +107,16 @@ class TheStore(RuleBasedStateMachine):
         slow = replace(
             before.provenance, fetched_at=before.provenance.fetched_at - timedelta(seconds=1), elapsed=9.0
         )
-        stored = self.stores[which].write(replace(before, provenance=slow), memoryview(b"slow"))
+        stored = self.stores[which].write(replace(before, provenance=slow), memoryview(b"slow"), keep=keep)
         assert stored.entry == before
 
     @rule(key=keys, which=stores, opened=st.booleans())
     def read(self, key: str, which: int, opened: bool) -> None:
         stored = self.stores[which].lookup(key)
-        damage = self.damaged.pop(key, None)
+        damage = self.damaged.get(key)
         if damage in {"row", "seal"} or key not in self.model:
             assert stored is None
-            self.model.pop(key, None)
+            self.forget(key)
             return
         assert stored is not None
         assert stored.entry == self.model[key][0]
@@ -91,10 +124,37 @@ class TheStore(RuleBasedStateMachine):
             payload = self.open(stored, which) if opened else self.stores[which].read(stored)
         except DamagedPayload:
             assert damage is not None
-            del self.model[key]
+            self.forget(key)
         else:
             assert payload is not None
             assert (damage, word_of(key, payload)) == (None, self.model[key][1])
+
+    @rule(key=keys, which=stores, opened=st.booleans())
+    def read_what_was_replaced(self, key: str, which: int, opened: bool) -> None:
+        stored = self.stores[which].previous(key)
+        damage = self.damaged_previous.pop(key, None)
+        if damage in {"row", "seal"} or key not in self.previous:
+            assert stored is None
+            self.previous.pop(key, None)
+            return
+        assert stored is not None
+        assert stored.entry == self.previous[key][0]
+        try:
+            payload = self.open(stored, which) if opened else self.stores[which].read(stored)
+        except DamagedPayload:
+            assert damage is not None
+            del self.previous[key]
+        else:
+            assert payload is not None
+            assert (damage, word_of(key, payload)) == (None, self.previous[key][1])
+
+    @rule(key=keys, which=stores)
+    def delete_what_was_replaced(self, key: str, which: int) -> None:
+        stored = self.stores[which].previous(key)
+        if stored is not None:
+            assert self.stores[which].delete([stored], pinned=False) == Removed(0, stored.entry.bytes)
+        self.previous.pop(key, None)
+        self.damaged_previous.pop(key, None)
 
     def open(self, stored: Stored, which: int) -> bytes | None:
         file = self.stores[which].open(stored)
@@ -109,17 +169,20 @@ class TheStore(RuleBasedStateMachine):
         # One that is damaged is deleted as it is looked for.
         readable = [key for key in self.model if key in some and self.damaged.get(key) not in {"row", "seal"}]
         gone = [self.model[key] for key in readable]
-        assert removed == Removed(len(gone), sum(entry.bytes for entry, _ in gone))
+        with_them = [self.previous[key] for key in readable if key in self.previous]
+        assert removed == Removed(len(gone), sum(entry.bytes for entry, _ in gone + with_them))
         for key in some:
-            self.model.pop(key, None)
-            self.damaged.pop(key, None)
+            self.forget(key)
 
     @rule(which=stores)
     def clear(self, which: int) -> None:
-        size = sum(entry.bytes for entry, _ in self.model.values())
-        assert self.stores[which].clear() == Removed(len(self.model), size)
-        self.model.clear()
-        self.damaged.clear()
+        assert self.stores[which].clear() == Removed(len(self.model), self.size())
+        for key in list(self.model):
+            self.forget(key)
+
+    def size(self) -> int:
+        """Bytes of all payloads."""
+        return sum(entry.bytes for each in (self.model, self.previous) for entry, _ in each.values())
 
     @rule(some=st.lists(keys, unique=True), which=stores)
     def invalidate(self, some: list[str], which: int) -> None:
@@ -169,7 +232,27 @@ class TheStore(RuleBasedStateMachine):
             case _:
                 value = "{}" if how == "row" else stored.entry.to_json()
                 con = self.stores[0]._writer().con
-                con.execute("UPDATE Cache SET value = ? WHERE key = ?", (value, key))
+                con.execute("UPDATE Cache SET value = ? WHERE key = ? AND raw = 1", (value, key))
+
+    @precondition(lambda self: self.previous.keys() - self.damaged_previous.keys())
+    @rule(data=st.data(), how=st.sampled_from(["cut", "gone", "row", "swap"]))
+    def damage_what_was_replaced(self, data: st.DataObject, how: str) -> None:
+        key = data.draw(st.sampled_from(sorted(self.previous.keys() - self.damaged_previous.keys())))
+        stored = self.stores[0].previous(key)
+        assert stored is not None
+        self.damaged_previous[key] = "row" if how == "swap" else how
+        con = self.stores[0]._writer().con
+        match how:
+            case "cut":
+                os.truncate(stored.path, data.draw(st.integers(0, stored.entry.bytes - 1)))
+            case "gone":
+                stored.path.unlink()
+            case "row":
+                con.execute("UPDATE Cache SET value = '{}' WHERE key = ? AND raw = -1", (key,))
+            case "swap":  # with the row that replaced it: neither is what it says then
+                self.damaged[key] = "row"
+                for now, then in ((1, 0), (-1, 1), (0, -1)):
+                    con.execute("UPDATE Cache SET raw = ? WHERE key = ? AND raw = ?", (then, key, now))
 
     @rule(which=stores, age=st.sampled_from([0, 100_000]))
     def leave_something(self, which: int, age: int) -> None:
@@ -190,16 +273,21 @@ class TheStore(RuleBasedStateMachine):
     @rule(which=stores, repair=st.booleans())
     def check(self, which: int, repair: bool) -> None:
         report = self.stores[which].check(repair=repair)
-        kinds = {key: "unreadable" for key, how in self.damaged.items() if how in {"row", "seal"}}
-        kinds |= {key: "missing" for key, how in self.damaged.items() if how == "gone"}
-        kinds |= {key: "damaged" for key, how in self.damaged.items() if how in {"flip", "cut"}}
-        assert {key: kind for kind in set(kinds.values()) for key in getattr(report, kind)} == kinds
-        assert report.faults == len(kinds)
+        damages = [*self.damaged.items(), *self.damaged_previous.items()]
+        for kind, causes in {
+            "unreadable": {"row", "seal"},
+            "missing": {"gone"},
+            "damaged": {"flip", "cut"},
+        }.items():
+            assert sorted(getattr(report, kind)) == sorted(key for key, how in damages if how in causes)
+        assert report.faults == len(damages)
         assert report.entries == len(self.model) - len(self.damaged)
         if repair:
-            for key in self.damaged:
-                del self.model[key]
-            self.damaged.clear()
+            for key in list(self.damaged):
+                self.forget(key)
+            for key in self.damaged_previous:
+                del self.previous[key]
+            self.damaged_previous.clear()
             assert self.stores[which].check().faults == 0
 
     @invariant()
@@ -211,7 +299,13 @@ class TheStore(RuleBasedStateMachine):
         for store in self.stores:
             assert [stored.entry for stored in store.entries()] == expected
             assert store.alike("SELECT  1") == store.entries()
-            assert store.size() == sum(entry.bytes for entry, _ in self.model.values())
+            assert store.size() == self.size()
+            for key in self.previous.keys() - self.damaged_previous.keys():
+                found = store.previous(key)
+                assert found is not None
+                assert found.entry == self.previous[key][0]
+            for key in set("abc") - self.previous.keys():
+                assert store.previous(key * 64) is None or key * 64 in self.previous
 
 
 TestTheStore = TheStore.TestCase
