@@ -1,4 +1,4 @@
-"""The words for what happens to entries beside reads: removed, pinned, unpinned."""
+"""The words for what happens to entries beside reads: removed, replaced, pinned, unpinned."""
 
 from __future__ import annotations
 
@@ -45,6 +45,20 @@ def would_remove(entries: int, number_of_bytes: int) -> str:
     if not entries:
         return "would remove nothing: no entry matches"
     return f"would remove {quantities.count(entries, 'entry')} ({quantities.size(number_of_bytes)})"
+
+
+def replaced(previous: Entry | None, now: datetime) -> str:
+    """What an entry has replaced, "" where that is not kept.
+
+    Args:
+        previous: the facts of the previous version.
+        now: the time, with a zone.
+    """
+    if previous is None:
+        return ""
+    when = quantities.moment_and_age(previous.provenance.fetched_at, now)
+    rows = quantities.count(previous.provenance.rows, "row")
+    return f"fetched {when}, {rows}, {quantities.size(previous.bytes)}: load(key, version=-1)"
 
 
 def pinned(entry: Entry, now: datetime) -> str:

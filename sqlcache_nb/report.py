@@ -416,19 +416,6 @@ def saved(seconds: float, number_of_bytes: int) -> str:
     )
 
 
-def replaced(entry: Entry | None, now: datetime) -> str:
-    """What is said of the version that an entry has replaced, "" where none is kept.
-
-    Args:
-        entry: the facts of that version.
-        now: the time, with a zone.
-    """
-    if entry is None:
-        return ""
-    rows = quantities.count(entry.provenance.rows, "row")
-    return f"{_fetched(entry, now)}, {rows}, {quantities.size(entry.bytes)}: load(key, version=-1)"
-
-
 def fresh_while(entry: Entry, *, default_ttl: Lifetime | None, now: datetime) -> str:
     """Up to when an entry is served.
 

@@ -206,9 +206,9 @@ def test_what_replaced_another_answer_says_how_it_differs(changes: Changes, says
 
 
 def test_what_is_said_of_a_replaced_version() -> None:
-    assert report.replaced(None, NOW) == ""
+    assert notes.replaced(None, NOW) == ""
     told = f"fetched {LOCAL} (2 h ago), 336,776 rows, 10 bytes: load(key, version=-1)"
-    assert report.replaced(ENTRY, NOW) == told
+    assert notes.replaced(ENTRY, NOW) == told
 
 
 def test_a_bypass_says_why() -> None:

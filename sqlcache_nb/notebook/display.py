@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from IPython.display import display
 
-from sqlcache_nb import quantities, report
+from sqlcache_nb import notes, quantities, report
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -151,7 +151,7 @@ def entry_text(
         "chunks": "" if provenance.chunks is None else f"{provenance.chunks:,}",
         "size": quantities.size(entry.bytes),
         "fresh": report.fresh_while(entry, default_ttl=default_ttl, now=now),
-        "replaced": report.replaced(previous, now),
+        "replaced": notes.replaced(previous, now),
         "checksum": entry.checksum,
         "versions": ", ".join(f"{name} {version}" for name, version in provenance.versions.items()),
     }

@@ -50,6 +50,7 @@ from sqlcache_nb.stores.rows import (
     is_pinned,
     listed,
     parse,
+    size_of,
     worded,
 )
 from sqlcache_nb.stores.table import Table, has_our_settings
@@ -373,8 +374,8 @@ class DiskStore:
                     continue
                 if version == CURRENT:
                     count += 1
-                    size += _size_of(table.one(key, PREVIOUS))
-                size += _size_of(columns)
+                    size += size_of(table.one(key, PREVIOUS))
+                size += size_of(columns)
                 for filename in table.take_away(key, version):
                     table.let_go(filename)
         return Removed(count, size)
@@ -385,7 +386,7 @@ class DiskStore:
             table.con.execute("DELETE FROM Cache")
             for columns in rows:
                 table.let_go(worded(columns[4]))
-        return Removed(sum(columns[1] != PREVIOUS for columns in rows), sum(map(_size_of, rows)))
+        return Removed(sum(columns[1] != PREVIOUS for columns in rows), sum(map(size_of, rows)))
 
     def _delete_damaged(self, seen: Columns) -> None:
         """Delete a row that cannot be read, and its payload where it is sure to be its own."""
@@ -541,11 +542,6 @@ class DiskStore:
     def _told(self, fault: BaseException) -> StoreError:
         is_read_only = self._reader.is_current() and not places.is_writable(self._folder)
         return StoreError(places.told(fault, self.directory, is_read_only=is_read_only))
-
-
-def _size_of(columns: Columns | None) -> int:
-    """The bytes that a row says, whatever somebody put there."""
-    return columns[2] if columns is not None and type(columns[2]) is int else 0
 
 
 def _filename(stored: Stored) -> str:

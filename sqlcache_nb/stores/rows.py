@@ -132,6 +132,15 @@ def listed(con: sqlite3.Connection) -> Iterator[Listed]:
             )
 
 
+def size_of(columns: Columns | None) -> int:
+    """The bytes that a row says its payload has; none where it says anything else, or is not there.
+
+    Args:
+        columns: as `SELECT` gives them.
+    """
+    return columns[2] if columns is not None and type(columns[2]) is int else 0
+
+
 def is_pinned(columns: Columns) -> bool:
     """Whether a row says that its entry is pinned; one that is damaged holds nothing that could be kept.
 

@@ -360,6 +360,27 @@ print("done")
             store.write(entry_of(KEY, minute=1), memoryview(b"new"))
         assert read(store) == b"new"
 
+    def test_one_that_another_kernel_has_replaced_and_kept_stays_kept(
+        self, store: DiskStore, directory: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for minute in range(2):
+            store.write(entry_of(KEY, minute=minute), memoryview(b"payload"), keep=1)
+        remove = payloads.remove
+
+        def interrupted(*arguments: object) -> None:
+            monkeypatch.setattr(payloads, "remove", remove)
+            remove(*arguments)  # type: ignore[arg-type]
+            with closing(DiskStore(directory)) as other:
+                other.write(entry_of(KEY, minute=3), memoryview(b"newer"), keep=1)
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(payloads, "remove", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            store.write(entry_of(KEY, minute=2), memoryview(b"new"), keep=1)
+        previous = store.previous(KEY)
+        assert previous is not None
+        assert (read(store), store.read(previous)) == (b"newer", b"new")
+
 
 class TestSettings:
     def test_another_disk_and_its_settings_are_mended(self, directory: Path) -> None:
