@@ -871,7 +871,7 @@ def test_why_says_what_would_happen_and_runs_nothing(
     notebook.run("%%cachedsql db\nSELECT * FROM flights WHERE carrier = :carrier")
     notebook.run(cell)
     assert notebook.shown.startswith("hit · fetched ")
-    assert " · file unchanged · " in notebook.shown
+    assert " · file unchanged (exact) · " in notebook.shown
     notebook["carrier"] = "UA"
     notebook.run(cell)
     assert notebook.shown.startswith(
