@@ -66,7 +66,7 @@ class AdbcSession(LiveSession):
     def _state(self) -> State:
         if self._dialect != "postgresql":
             return State.UNKNOWN
-        with suppress(Exception):  # drivers before 1.4 do not tell, nor does a closed connection
+        with suppress(Exception):  # drivers before 1.6 do not tell, nor does a closed connection
             told = self.raw.adbc_connection.get_option("adbc.postgresql.transaction_status")
             return _STATES.get(told, State.UNKNOWN)
         try:

@@ -100,7 +100,8 @@ from sqlcache_nb.notebook import awaited
 awaited.PATIENCE = 0
 def wait_for_the_line(*_):
     for thread in threading.enumerate():
-        if isinstance(thread, threading.Timer):
+        # The line's own: the ledger has one, too, that waits for a minute.
+        if isinstance(thread, threading.Timer) and thread.interval == awaited.PATIENCE:
             thread.join()
 event.listen(db, "before_cursor_execute", wait_for_the_line)"""
 

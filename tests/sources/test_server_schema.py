@@ -385,7 +385,8 @@ def test_adbc(cache: QueryCache, server: Engine, url: str) -> None:
     plain = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
     with closing(dbapi.connect(plain)) as con:
         assert "nextval" in read(cache, "select * from numbered", con).detail
-        con.rollback()
+        # Before 1.6 a rollback begins no transaction: then any that others make meanwhile is a doubt.
+        con.commit()
         entry = cache.read("select * from bigger", con).entry
     assert entry is not None
     assert entry.provenance.tables == ("bigger", "big", "orders")
