@@ -8,8 +8,9 @@ import socket
 import subprocess
 import tempfile
 import warnings
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
@@ -23,6 +24,17 @@ class NoServer(Exception):
     """There is none, and this is why."""
 
 
+@dataclass
+class Stoppable:
+    """A server of a test's own, which can be stopped and started again with the same data."""
+
+    url: str
+    stop: Callable[[], object]
+    start: Callable[[], object]
+    process: Callable[[], int | None] = lambda: None
+    """The number of its process."""
+
+
 @contextmanager
 def postgresql() -> Iterator[str]:
     """The URL of a PostgreSQL server: the one that the environment names, else one of the tests' own.
@@ -33,6 +45,17 @@ def postgresql() -> Iterator[str]:
     if named := os.environ.get(POSTGRESQL_VARIABLE):
         yield named
         return
+    with postgresql_that_stops() as server:
+        yield server.url
+
+
+@contextmanager
+def postgresql_that_stops() -> Iterator[Stoppable]:
+    """A PostgreSQL server of a test's own.
+
+    Raises:
+        NoServer: none can be started here.
+    """
     try:
         with warnings.catch_warnings():  # one of its libraries warns where a variable of desktops is not set
             warnings.simplefilter("ignore")
@@ -46,7 +69,8 @@ def postgresql() -> Iterator[str]:
         # Its transactions are nobody's: they come when they like, and what counts transactions would meet them.
         for sql in ("ALTER SYSTEM SET autovacuum = off", "SELECT pg_reload_conf()"):
             server.psql(sql)
-        yield server.get_uri().replace("postgresql://", "postgresql+psycopg://", 1)
+        url = server.get_uri().replace("postgresql://", "postgresql+psycopg://", 1)
+        yield Stoppable(url, server.stop, server.start, server.get_pid)
 
 
 @contextmanager
@@ -59,6 +83,17 @@ def mariadb() -> Iterator[str]:
     if named := os.environ.get(MARIADB_VARIABLE):
         yield named
         return
+    with mariadb_that_stops() as server:
+        yield server.url
+
+
+@contextmanager
+def mariadb_that_stops() -> Iterator[Stoppable]:
+    """A MariaDB server of a test's own.
+
+    Raises:
+        NoServer: none can be started here.
+    """
     folders = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
     server, install = (shutil.which(name, path=folders) for name in ("mariadbd", "mariadb-install-db"))
     if server is None or install is None:
@@ -77,8 +112,13 @@ def mariadb() -> Iterator[str]:
             raise NoServer(f"mariadb-install-db failed: {made.stderr.strip() or made.stdout.strip()}")
         if user:
             shutil.chown(folder, "mysql")
-        with _running([server, *common, "--skip-networking"], folder) as path:
-            yield f"mysql+pymysql://root@localhost/mysql?unix_socket={path}&charset=utf8mb4"
+        with ExitStack() as running:
+
+            def start() -> Path:
+                return running.enter_context(_running([server, *common, "--skip-networking"], folder))
+
+            url = f"mysql+pymysql://root@localhost/mysql?unix_socket={start()}&charset=utf8mb4"
+            yield Stoppable(url, running.close, start)
 
 
 @contextmanager

@@ -49,8 +49,7 @@ class Tunnel:
                 for pair in ((near, far), (far, near)):
                     self._run(self._pump, *pair)
 
-    @staticmethod
-    def _pump(source: socket.socket, target: socket.socket) -> None:
+    def _pump(self, source: socket.socket, target: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(65536):
                 target.sendall(data)
