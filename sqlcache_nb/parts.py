@@ -70,6 +70,19 @@ def likeness(sql: str) -> str:
     return sha256(encode(" ".join(sql.split()).casefold())).hexdigest()[:32]
 
 
+ADDRESS = "address"
+"""The item that tells where a connection leads as far as it says so itself: not what it was asked."""
+
+
+def address_item(parts: Mapping[str, Any] | None) -> dict[str, Item]:
+    """The item of an address, by its name; nothing where there is none.
+
+    Args:
+        parts: what the connection itself tells, as it would go into a key.
+    """
+    return {} if parts is None else {ADDRESS: _item(ADDRESS, parts, "", "")}
+
+
 def items_of(parts: Mapping[str, Any], given: object = None, *, store_params: bool = True) -> dict[str, Item]:
     """The values in the parts of a key, by "part.name"; what was not given has no item.
 

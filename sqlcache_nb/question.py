@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -15,7 +15,7 @@ from sqlcache_nb.errors import NotCacheable
 from sqlcache_nb.freshness import Token, day_in, is_zone
 from sqlcache_nb.identity import SourceIdentity, working_directory
 from sqlcache_nb.key import Key
-from sqlcache_nb.parts import Asked, items_of
+from sqlcache_nb.parts import Asked, address_item, items_of
 from sqlcache_nb.policy import Validate
 from sqlcache_nb.query import Query, ask
 from sqlcache_nb.redaction import redact
@@ -36,6 +36,8 @@ class Question:
     validation: Validation
     identity: SourceIdentity
     source_name: str | None
+    address: Callable[[], SourceIdentity | None] = field(default=lambda: None, compare=False)
+    """What the connection itself tells of where it leads."""
 
     @property
     def dialect(self) -> str:
@@ -54,6 +56,7 @@ class Question:
             store_params: whether the values of parameters may be read, and not only compared.
         """
         items = items_of(self.parts, self.query.given, store_params=store_params)
+        items |= address_item(parts_of(self.address(), self.source_name))
         return Asked(self.query.kind, redact(self.query.shown), self.key.parts, items)
 
 
@@ -167,7 +170,13 @@ def question_of(
         validation=Validation(validate, source, identity),
         identity=identity,
         source_name=source_name,
+        address=source.address,
     )
+
+
+def parts_of(identity: SourceIdentity | None, source_name: str | None) -> Mapping[str, object] | None:
+    """What goes into a key of an identity, under the caller's own name of it; None of none."""
+    return None if identity is None else identity.named(source_name).parts()
 
 
 def examine(question: Question, source: Source, *, store_random: bool = False) -> guard.Facts:

@@ -15,13 +15,14 @@ from sqlcache_nb.sources.sqlite import SqliteSource
 __all__ = ["Source", "source_of"]
 
 
-def source_of(con: Any, sql: object = None, *, vouched: bool = False) -> Source:
+def source_of(con: Any, sql: object = None, *, vouched: bool = False, unasked: bool = False) -> Source:
     """The source behind what pandas takes as `con`.
 
     Args:
         con: a URL, Engine, Connection, Session, scoped_session, or a driver's connection.
         sql: the statement, by which a Session chooses its engine.
         vouched: whether the caller says, by a source_name, which database answers.
+        unasked: whether nothing is to be asked of the connection, not even what kind of database it leads to.
 
     Raises:
         UnsupportedSource: a Session whose filters would be lost.
@@ -47,14 +48,16 @@ def source_of(con: Any, sql: object = None, *, vouched: bool = False) -> Source:
         return ConnectionSource(con, vouched=vouched)
     if isinstance(con, Session):
         return SessionSource(con, sql, vouched=vouched)
-    return _driver_source(con, vouched=vouched)
+    return _driver_source(con, vouched=vouched, unasked=unasked)
 
 
-def _driver_source(con: Any, *, vouched: bool) -> Source:
+def _driver_source(con: Any, *, vouched: bool, unasked: bool) -> Source:
     adbc: Any = sys.modules.get("adbc_driver_manager.dbapi")  # who has such a connection has loaded it
     if adbc is not None and isinstance(con, adbc.Connection):
-        from sqlcache_nb.sources.adbc import adbc_source
+        from sqlcache_nb.sources.adbc import UnaskedAdbcSource, adbc_source
 
+        if unasked:
+            return UnaskedAdbcSource(con)
         try:
             return adbc_source(con, vouched=vouched)
         except adbc.Error as fault:  # closed: pandas will meet it, too

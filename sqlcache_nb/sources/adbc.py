@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 from sqlcache_nb.errors import NotCacheable
 from sqlcache_nb.identity import SourceIdentity, file_identity
 from sqlcache_nb.schema import Schema
-from sqlcache_nb.sources import files, sqlite
+from sqlcache_nb.sources import files, said, sqlite
 from sqlcache_nb.sources.base import Source
 from sqlcache_nb.sources.files import is_open, sqlite_schema_cookie
 from sqlcache_nb.sources.fingerprints import Fingerprint
@@ -27,6 +27,20 @@ def adbc_source(con: Any, *, vouched: bool = False) -> Source:
     """
     vendor = str(con.adbc_get_info().get("vendor_name", "ADBC"))
     return AdbcSource(con) if vendor.lower() == "sqlite" else AdbcServerSource(con, vendor, vouched=vouched)
+
+
+class UnaskedAdbcSource(Source):
+    """An ADBC connection of which nothing is asked: only a SQLite file tells its path without a statement."""
+
+    def __init__(self, con: Any) -> None:
+        super().__init__(con, "ADBC")
+
+    def told(self) -> SourceIdentity | None:
+        with suppress(Exception):  # a driver that keeps no such option, or a closed connection
+            path = str(self.con.adbc_database.get_option("uri"))
+            if not path.startswith((":", "file:")) and "://" not in path:
+                return file_identity("sqlite", "adbc", path)
+        return said.last(self.con)
 
 
 class AdbcServerSource(LiveSource):
@@ -54,7 +68,9 @@ class AdbcServerSource(LiveSource):
             raise
         session.check_alone()
         self._session, self._fingerprint = session, fingerprint
-        return fingerprint.identify(self._identity(fingerprint), elsewhere=not self._vouched, set_up=True)
+        identity = self._identity(fingerprint)
+        identity = fingerprint.identify(identity, elsewhere=not self._vouched, set_up=True)
+        return said.note(self.con, identity)
 
     def _identity(self, fingerprint: Fingerprint) -> SourceIdentity:
         return SourceIdentity(self.dialect_name, "adbc", user=fingerprint.user, database=fingerprint.database)

@@ -93,6 +93,29 @@ class Source:
         """
         raise NotCacheable("the connection cannot be asked")
 
+    def told(self) -> SourceIdentity | None:
+        """Which database would answer, as far as it is known without asking anybody; no file is read.
+
+        That of a database file is the one that a session has in which nothing was set.
+
+        Returns:
+            The identity, or None where only the session tells it.
+
+        Raises:
+            NotCacheable: nothing can be stored of it.
+        """
+        return None
+
+    def address(self) -> SourceIdentity | None:
+        """What the connection itself tells of where it leads, without asking anybody.
+
+        It is kept beside each answer, so that it can be found when nobody is to be asked.
+
+        Returns:
+            As much of an identity, or None where the connection does not tell, or code may lead it anywhere.
+        """
+        return None
+
     def schema(self) -> Schema | None:
         """What the names in a database file stand for, or None for a server.
 

@@ -19,7 +19,7 @@ from sqlalchemy.sql.elements import ClauseElement
 from sqlcache_nb.errors import NotCacheable, UnsupportedSource
 from sqlcache_nb.identity import FILE_DIALECTS, SourceIdentity, file_identity, from_connect_args
 from sqlcache_nb.schema import Behind, Name, Schema
-from sqlcache_nb.sources import duckdb, files, pools, servers, sqlite
+from sqlcache_nb.sources import duckdb, files, pools, said, servers, sqlite
 from sqlcache_nb.sources.base import Source
 from sqlcache_nb.sources.fingerprints import Fingerprint
 from sqlcache_nb.sources.sessions import CannotAsk, LiveSession, LiveSource
@@ -77,7 +77,13 @@ class ConnectionSource(LiveSource):
         self._session, self._fingerprint = session, fingerprint
         is_plain = arguments is not None and not pools.sets_up_sessions(engine)
         elsewhere = not self._vouched and (not is_plain or servers.is_local(identity))
-        return fingerprint.identify(identity, elsewhere=elsewhere, set_up=True)
+        return said.note(self.con, fingerprint.identify(identity, elsewhere=elsewhere, set_up=True))
+
+    def told(self) -> SourceIdentity | None:
+        return _told(self.con, self.con.engine)
+
+    def address(self) -> SourceIdentity | None:
+        return address_of(self.con.engine, "connection", vouched=self._vouched)
 
     def _look(self, session: LiveSession) -> Fingerprint:
         """What the session says; in a transaction where listeners set it up, as they will for pandas."""
@@ -134,7 +140,7 @@ class SessionSource(Source):
                 "this Session has do_orm_execute listeners, whose filters would be lost: "
                 "read from its engine if the unfiltered rows are what you want"
             )
-        self._session = session
+        self.con = self._session = session
         self._vouched = vouched
         self._bind_arguments = _bind_arguments(sql)
         self._bind = session.get_bind(**self._bind_arguments)
@@ -169,6 +175,14 @@ class SessionSource(Source):
             raise NotCacheable("the session has changes of its own, which only it can see")
         return identity
 
+    def told(self) -> SourceIdentity | None:
+        if self._session.new or self._session.dirty or self._session.deleted:
+            raise NotCacheable("the session has changes of its own, which only it can see")
+        return _told(self._bind, self._bind.engine)
+
+    def address(self) -> SourceIdentity | None:
+        return address_of(self._bind.engine, "connection", vouched=self._vouched)
+
     def confirm(self, *, volatile: bool) -> None:
         self._source.confirm(volatile=volatile)
 
@@ -194,7 +208,69 @@ class SessionSource(Source):
         return self._source.places()
 
     def execution_options(self) -> dict[str, object]:
-        return self._source.execution_options()
+        asked: Engine | Connection = self.con if isinstance(self.con, Connection) else self._bind
+        return dict(asked.get_execution_options())
+
+
+def _told(con: Engine | Connection, engine: Engine) -> SourceIdentity | None:
+    """Which database a connection leads to, as far as nobody need be asked."""
+    if engine.dialect.name in FILE_DIALECTS:
+        check_untouched(con, is_file=True)
+        arguments = pools.connect_args(engine)
+        return plain_file(from_connect_args(engine.url, *(arguments or ((), {}))), arguments)
+    if (identity := said.last(con)) is None:
+        check_untouched(con)
+    return identity
+
+
+def check_untouched(con: Engine | Connection, *, is_file: bool = False) -> None:
+    """Refuse what nothing can be stored of, or whose session was changed since anybody asked it.
+
+    Args:
+        con: the connection.
+        is_file: whether its database is a file.
+
+    Raises:
+        NotCacheable: its answers are not stored, or it is not known what its session sees.
+    """
+    pools.check_dialect(con.dialect)
+    pools.check_pool(con.engine)
+    pools.check_listeners(con)
+    if not is_file and servers.was_set(con.engine):
+        raise NotCacheable(
+            "something was set in a session (SET, a role, a temporary table), and what it sees is not told without "
+            "asking; engine.dispose() makes new ones"
+        )
+
+
+def plain_file(identity: SourceIdentity, arguments: pools.ConnectArgs | None) -> SourceIdentity | None:
+    """The identity of a database file for a session in which nothing was set; None where a URL does not tell it.
+
+    Args:
+        identity: what the URL says.
+        arguments: what the engine gives to the driver's `connect`, None where code of one's own opens it.
+    """
+    if arguments is None:
+        return None
+    if identity.dialect != "duckdb":
+        return identity
+    return replace(identity, options=duckdb.options_of({})) if duckdb.is_plain(arguments[1]) else None
+
+
+def address_of(engine: Engine, kind: str, *, vouched: bool) -> SourceIdentity | None:
+    """What the URL of an engine tells of where its connections lead.
+
+    Args:
+        engine: the engine.
+        kind: of what: a connection's session is its own, where an engine's is like all others of it.
+        vouched: whether the caller says, by a source_name, which database answers.
+    """
+    arguments = pools.connect_args(engine)
+    if arguments is None and not vouched:  # code of one's own, which may lead anywhere
+        return None
+    identity = from_connect_args(engine.url, *(arguments or ((), {})))
+    told = {} if identity.dialect in FILE_DIALECTS else {"by": kind}
+    return replace(identity, options={**identity.options, **told})
 
 
 def _bind_arguments(sql: object) -> dict[str, Any]:

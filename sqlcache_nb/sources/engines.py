@@ -19,11 +19,14 @@ from sqlcache_nb.sources import duckdb, files, pools, servers
 from sqlcache_nb.sources.base import Source
 from sqlcache_nb.sources.connections import (
     DuckdbSession,
+    address_of,
+    check_untouched,
     has_table,
     identify_file_session,
     label_of,
     live,
     places_of,
+    plain_file,
     schema_of,
     take_dialect,
     zone_of,
@@ -91,30 +94,10 @@ class EngineSource(Source):
             NotCacheable: it cannot be told for sure.
         """
         engine = self._engine
-        if pools.reads_uncommitted(engine):
-            identity = replace(identity, options={**identity.options, "isolation": "READ-UNCOMMITTED"})
+        identity = self._isolated(identity)
         is_touched, is_shared = servers.is_touched(engine), pools.gives_one_to_all(engine)
         if not can_ask(self.dialect_name, engine.dialect.driver):
-            if not is_plain and not self._vouched:
-                raise NotCacheable(
-                    "code of yours opens or sets up the engine's connections, and may lead anywhere; "
-                    "source_name= vouches for it"
-                )
-            if self.dialect_name in PROBES and not self._vouched and servers.is_local(identity):
-                raise NotCacheable(
-                    "the address is this machine's, where another server may answer tomorrow, and sessions of "
-                    f"the driver {engine.dialect.driver} cannot be asked; source_name= vouches for it"
-                )
-            if is_shared:
-                raise NotCacheable(
-                    "the engine's pool gives one connection to all who ask, whose rows may be its own, and sessions "
-                    f"of the driver {engine.dialect.driver} cannot be asked"
-                )
-            if is_touched:
-                raise NotCacheable(
-                    "a session of the engine was changed (SET, a role, a temporary table), and the URL does "
-                    "not tell; engine.dispose() makes new ones"
-                )
+            self._check_mute(identity, is_plain=is_plain, is_touched=is_touched)
             return identity
         elsewhere = not self._vouched and (not is_plain or servers.is_local(identity))
         is_asked_each_time = is_touched or is_shared
@@ -127,6 +110,65 @@ class EngineSource(Source):
         if is_plain and not elsewhere and not (self._fingerprint.touched or self._fingerprint.doubt):
             return identity  # a false alarm: this session is as the URL says
         return self._fingerprint.identify(identity, elsewhere=elsewhere, set_up=is_touched or not is_plain)
+
+    def _isolated(self, identity: SourceIdentity) -> SourceIdentity:
+        if not pools.reads_uncommitted(self._engine):
+            return identity
+        return replace(identity, options={**identity.options, "isolation": "READ-UNCOMMITTED"})
+
+    def _check_mute(self, identity: SourceIdentity, *, is_plain: bool, is_touched: bool) -> None:
+        """Refuse an engine whose sessions cannot be asked, and whose URL does not tell all.
+
+        Raises:
+            NotCacheable: it does not.
+        """
+        engine = self._engine
+        if not is_plain and not self._vouched:
+            raise NotCacheable(
+                "code of yours opens or sets up the engine's connections, and may lead anywhere; "
+                "source_name= vouches for it"
+            )
+        if self.dialect_name in PROBES and not self._vouched and servers.is_local(identity):
+            raise NotCacheable(
+                "the address is this machine's, where another server may answer tomorrow, and sessions of "
+                f"the driver {engine.dialect.driver} cannot be asked; source_name= vouches for it"
+            )
+        if pools.gives_one_to_all(engine):
+            raise NotCacheable(
+                "the engine's pool gives one connection to all who ask, whose rows may be its own, and sessions "
+                f"of the driver {engine.dialect.driver} cannot be asked"
+            )
+        if is_touched:
+            raise NotCacheable(
+                "a session of the engine was changed (SET, a role, a temporary table), and the URL does "
+                "not tell; engine.dispose() makes new ones"
+            )
+
+    def told(self) -> SourceIdentity | None:
+        engine = self._engine
+        check_untouched(engine, is_file=self.dialect_name in FILE_DIALECTS)
+        arguments = pools.connect_args(engine)
+        is_plain = arguments is not None and not pools.sets_up_sessions(engine)
+        identity = from_connect_args(engine.url, *(arguments or ((), {})))
+        if self.dialect_name in FILE_DIALECTS:
+            return plain_file(identity, arguments)
+        identity, is_touched = self._isolated(identity), servers.was_touched(engine)
+        if not can_ask(self.dialect_name, engine.dialect.driver):
+            self._check_mute(identity, is_plain=is_plain, is_touched=is_touched)
+            return identity
+        elsewhere = not self._vouched and (not is_plain or servers.is_local(identity))
+        is_asked_each_time = is_touched or pools.gives_one_to_all(engine)
+        if is_plain and not is_asked_each_time and not elsewhere:
+            return identity
+        fingerprint = None if is_asked_each_time else servers.remembered(engine, unreachable=True)
+        if fingerprint is None:
+            return None
+        if is_plain and not elsewhere and not (fingerprint.touched or fingerprint.doubt):
+            return identity
+        return fingerprint.identify(identity, elsewhere=elsewhere, set_up=not is_plain)
+
+    def address(self) -> SourceIdentity | None:
+        return address_of(self._engine, "engine", vouched=self._vouched)
 
     def _look_once(self) -> Fingerprint:
         """What a session says that is like all others of the engine, to be remembered."""
@@ -296,7 +338,7 @@ def _engine_of(url: str, _directory: str) -> Engine:
         url: the URL.
         _directory: where a relative path in it begins.
     """
-    return create_engine(url)
+    return create_engine(url, pool_pre_ping=True)
 
 
 def _identify_new_session(

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlcache_nb.errors import NotCacheable
 from sqlcache_nb.identity import SourceIdentity
+from sqlcache_nb.sources import said
 from sqlcache_nb.sources.fingerprints import Fingerprint
 from sqlcache_nb.sources.sessions import LiveSession, LiveSource
 
@@ -43,7 +44,19 @@ class RawSource(LiveSource):
         self._session.check_alone()
         self._fingerprint = fingerprint
         identity = self._identity(fingerprint)
-        return fingerprint.identify(identity, elsewhere=not self._vouched, set_up=True)
+        identity = fingerprint.identify(identity, elsewhere=not self._vouched, set_up=True)
+        return said.note(self.con, identity)
+
+    def told(self) -> SourceIdentity | None:
+        return said.last(self.con)
+
+    def address(self) -> SourceIdentity | None:
+        info = getattr(self.con, "info", None)  # psycopg's
+        try:
+            host, port, user, database = info.host, info.port, info.user, info.dbname  # type: ignore[union-attr]
+        except Exception:  # noqa: BLE001  # it is closed, or of pg8000, which keeps no name of its database
+            return None
+        return SourceIdentity(self.dialect_name, f"raw {self._driver}", user, host, port, database)
 
     def _identity(self, fingerprint: Fingerprint) -> SourceIdentity:
         return SourceIdentity(

@@ -23,6 +23,7 @@ from sqlalchemy.pool import NullPool, Pool, QueuePool
 
 from sqlcache_nb.errors import NotCacheable
 from sqlcache_nb.identity import SourceIdentity
+from sqlcache_nb.sources import said
 from sqlcache_nb.sources.calls import calls_code
 from sqlcache_nb.sources.fingerprints import Fingerprint
 from sqlcache_nb.sources.postgresql import HARMLESS
@@ -71,6 +72,8 @@ class _Memory:
 
 _watched: WeakSet[Pool] = WeakSet()
 _touched: WeakSet[Pool] = WeakSet()
+_set: WeakSet[Pool] = WeakSet()
+"""Those of them where something was seen to be set: the others may be."""
 # By the dialect, which an engine keeps for life; its pool is another one after dispose().
 _opened: WeakKeyDictionary[Dialect, int] = WeakKeyDictionary()
 _pools: WeakKeyDictionary[Dialect, Callable[[], Pool | None]] = WeakKeyDictionary()
@@ -123,13 +126,38 @@ def is_touched(engine: Engine) -> bool:
     return pool in _touched
 
 
+def was_touched(engine: Engine) -> bool:
+    """Whether a session of the engine is known to be unlike what its URL says, or may be; nobody is asked.
+
+    Args:
+        engine: an engine of a server.
+    """
+    return engine.pool in _touched
+
+
+def was_set(engine: Engine) -> bool:
+    """Whether something was seen to be set in a session of the engine, in whichever of them.
+
+    Args:
+        engine: an engine of a server.
+    """
+    return engine.pool in _set
+
+
 def _note(connection: Any, _cursor: object, statement: str, *_rest: object) -> None:
     dialect, pool = connection.dialect.name, connection.engine.pool
-    if pool in _touched:
+    if pool in _set:
+        said.forget(connection)
         return
     family = "mysql" if dialect in DRIVERS else "postgresql"
     also = _ALSO_TOUCHING.get(dialect)
-    if _TOUCHING[family].search(statement) or (also is not None and also.search(statement)):
+    if _TOUCHING[family].search(statement):
+        _touched.add(pool)
+        _set.add(pool)
+        said.forget(connection)
+    elif pool in _touched:
+        return
+    elif also is not None and also.search(statement):
         _touched.add(pool)
     elif also is not None:
         _note_call(connection, pool, statement)
@@ -200,6 +228,7 @@ def _look_back(engine: Engine, pool: Pool) -> None:
                 connection = held.enter_context(engine.connect()).connection
                 if LiveSession(connection.driver_connection, engine.dialect.name).look().touched:
                     _touched.add(pool)
+                    _set.add(pool)
         except SQLAlchemyError as fault:  # pandas will meet it, too
             with _lock:
                 _watched.discard(pool)

@@ -7,7 +7,7 @@ import os
 import sqlite3
 import warnings
 from collections.abc import Set as AbstractSet
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import cache, cached_property
 from pathlib import Path
 
@@ -19,6 +19,8 @@ from sqlcache_nb.sources.base import Execute, Source
 
 FILES = "SELECT name, file FROM pragma_database_list"
 """Asks a session for the names and paths of its databases."""
+
+_OPEN = f"{FILES} WHERE name <> 'temp' ORDER BY seq"
 
 _MARK = "sqlcache_nb_seen"
 """A function of ours on connections that were looked at once; it gives the file that was open then."""
@@ -62,6 +64,18 @@ class SqliteSource(Source):
 
     def identify(self) -> SourceIdentity:
         return identify(self.con)
+
+    def told(self) -> SourceIdentity | None:
+        if self.con.row_factory is not None or self.con.text_factory is not str:
+            raise NotCacheable("the connection has a row_factory or text_factory of its own")
+        with suppress(sqlite3.Error):  # closed, or of another thread
+            # Of a sqlite3.Connection no attribute tells its file. This asks the object, and reads no file.
+            path, *others = self.con.cursor().execute(_OPEN).fetchall()
+            return file_identity("sqlite", "sqlite3", path[1], dict(others))
+        return None
+
+    def address(self) -> SourceIdentity | None:
+        return self.told()
 
     def zone(self) -> str | None:
         return ZONE
