@@ -30,7 +30,7 @@ from sqlcache_nb.explain import Surroundings, explain, nearest_to
 from sqlcache_nb.flight import Flight, Flights, Waiting
 from sqlcache_nb.freshness import Reason, Verdict
 from sqlcache_nb.inventory import opened_payload
-from sqlcache_nb.keeping import Keeper, Miss
+from sqlcache_nb.keeping import Miss
 from sqlcache_nb.ledger import Stats
 from sqlcache_nb.lifetime import Ttl
 from sqlcache_nb.parts import Asked
@@ -42,7 +42,9 @@ from sqlcache_nb.request import CacheOptions, PandasCall, taking_what, told_apar
 from sqlcache_nb.result import Outcome, Result, Written
 from sqlcache_nb.shield import not_cached
 from sqlcache_nb.sources import Source, source_of
+from sqlcache_nb.sources.outages import is_dead
 from sqlcache_nb.space import Space
+from sqlcache_nb.standby import Standby
 from sqlcache_nb.stores import Note, Store, Stored
 from sqlcache_nb.validators import chosen
 from sqlcache_nb.why import Explanation, Nearest
@@ -68,7 +70,7 @@ class _Hit:
     payload: Payload
 
 
-class QueryCache(Keeper):
+class QueryCache(Standby):
     """A drop-in for `pandas.read_sql` that keeps what it returned.
 
     Args:
@@ -137,6 +139,7 @@ class QueryCache(Keeper):
             ),
             clock,
             settings.keep if keep is None else config.parse_keep(keep),
+            store_params=settings.store_params if store_params is None else store_params,
         )
         self._flights = Flights(lambda key: self._store().lease(key), clock, self._cannot_lock)
         self._announcement = report.announcement(settings) if store is None else None
@@ -145,7 +148,6 @@ class QueryCache(Keeper):
         """What holds where a call says nothing else."""
         self._refreshes: Refreshes[Result | None] = Refreshes()
         self._started = clock() - timedelta(seconds=time.monotonic() - _LOADED)
-        self._store_params = settings.store_params if store_params is None else store_params
 
     # --- reading ------------------------------------------------------------------------------------
 
@@ -255,10 +257,13 @@ class QueryCache(Keeper):
         While somebody else asks the same, `waiting` gets a line each second; without it, the log gets one.
         """
         options = self._resolved(options)
+        if options.offline:
+            freshness = self._surroundings().freshness(options)
+            return self._counted(self._offline(call, con, options, freshness))
         is_refresh = bool(options.refresh)
         with Flight(self._flights, self._telling(waiting), is_refresh=is_refresh) as flight:
             result = self._answer(call, con, options, flight, before)
-            if result.entry is not None:
+            if result.entry is not None and result.outcome is not Outcome.STALE:
                 flight.landed()
         if flight.waited is None:
             return result
@@ -278,20 +283,21 @@ class QueryCache(Keeper):
             vouched = options.source_name is not None
             source = borrowed.enter_context(closing(source_of(con, call.sql, vouched=vouched)))
             options = _fitting(options, source)
-            source.prepare()
-            found = self._found(flight, call, source, options)
-            if isinstance(found, _Hit):
-                hit = self._hit(found, call, con)
-                return self._counted(
-                    hit if found.verdict.fresh else self._refreshing(hit, call, con, options)
-                )
-            if before is not None and isinstance(found, Miss):
-                before(found.result(options, lambda: None))
+            found, was_dead = None, False
             try:
-                answer = self._fetch(call, source)
-            finally:  # a write may be done although pandas makes no frame of it
-                if not isinstance(found, Miss):
-                    self._shielded(lambda: self._invalidate_written(*write_of(call, source)))
+                source.prepare()
+                was_dead = is_dead(source.con)
+                found = self._found(flight, call, source, options)
+                if isinstance(found, _Hit):
+                    return self._counted(self._served(found, call, con, options))
+                if before is not None and isinstance(found, Miss):
+                    before(found.result(options, lambda: None))
+                answer = self._fetched(found, call, source)
+            except Exception as fault:
+                standing = None if was_dead else self._stand_in(fault, found, (call, con, options))
+                if standing is None:
+                    raise
+                return standing
             if isinstance(found, Miss) and call.chunksize is None:
                 doubt = self._shielded(partial(source.confirm, volatile=found.facts.volatile))
                 answer = replace(answer, doubt=doubt)
@@ -311,6 +317,18 @@ class QueryCache(Keeper):
             self._forget(found.question.key)
             return self._refused(found.question.label, answer, stored)
         return self._counted(replace(fetched, **stored._asdict(), elapsed=answer.elapsed))
+
+    def _stand_in(
+        self,
+        fault: Exception,
+        found: _Hit | Miss | NotCacheable | None,
+        asked: tuple[PandasCall, Any, CacheOptions],
+    ) -> Result | None:
+        """What is stored, in the place of an error by which the database is out of reach; else None."""
+        if isinstance(found, _Hit):
+            return None
+        standing = self._standing_in(fault, found, *asked, self._surroundings().freshness(asked[-1]))
+        return None if standing is None else self._counted(standing)
 
     def _found(
         self, flight: Flight, call: PandasCall, source: Source, options: CacheOptions
@@ -481,6 +499,14 @@ class QueryCache(Keeper):
         with closing(source_of(con, call.sql)) as source:
             source.prepare()
             return call.run(source.con)
+
+    def _fetched(self, found: Miss | NotCacheable | None, call: PandasCall, source: Source) -> Answer:
+        """What the database gives; what a write has touched is invalidated."""
+        try:
+            return self._fetch(call, source)
+        finally:  # it may be done although pandas makes no frame of it
+            if not isinstance(found, Miss):
+                self._shielded(lambda: self._invalidate_written(*write_of(call, source)))
 
     def _fetch(self, call: PandasCall, source: Source) -> Answer:
         """Ask the database; its errors are pandas' own and pass through."""

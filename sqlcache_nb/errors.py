@@ -6,7 +6,6 @@
      ├── CacheMiss              offline, and nothing is stored of the question
      ├── ConfigError            a ttl, an option or a configuration file that cannot be understood
      ├── EntryNotFound          no entry of that key or name, or a key prefix that fits several
-     ├── CacheMiss              offline, and no answer is stored; names the nearest one
      ├── NotCacheable           why a question is run without the cache; never reaches the caller of a query
      ├── UnsupportedSource      a connection that would give a wrong answer, or that cannot do what is asked
      ├── StoreError             the cache directory cannot be used; never reaches the caller of a query
@@ -16,7 +15,6 @@
      └── NotebookError          what the magic raises: one or two lines, no traceback
 
     SqlcacheWarning
-     ├── StaleWarning           the answer is older than it should be, because the database was not asked
      ├── NotCachedWarning       the answer is right, and will have to be asked for again
      ├── StaleWarning           the answer is older than it may be, and the database was not or could not be asked
      ├── StoreWarning           the cache failed; the answer came from the database
@@ -46,10 +44,6 @@ class ConfigError(SqlcacheError, ValueError):
 
 class EntryNotFound(SqlcacheError, LookupError):
     """No entry of that key or name, or a key prefix that fits several."""
-
-
-class CacheMiss(SqlcacheError, LookupError):
-    """Offline, and no answer is stored; names the nearest one."""
 
 
 class NotCacheable(SqlcacheError):
@@ -86,10 +80,6 @@ class NotebookError(SqlcacheError):
 
 class SqlcacheWarning(UserWarning):
     """Root of the warnings that this library gives."""
-
-
-class StaleWarning(SqlcacheWarning):
-    """The answer is older than it should be, because the database was not asked, or is out of reach."""
 
 
 class NotCachedWarning(SqlcacheWarning):

@@ -10,7 +10,7 @@ from typing import NoReturn
 
 from sqlcache_nb.entry import Entry
 from sqlcache_nb.environment import environment
-from sqlcache_nb.errors import CacheMiss, NotCacheable, StoreError
+from sqlcache_nb.errors import CacheMiss, NotCacheable
 from sqlcache_nb.identity import SourceIdentity, working_directory
 from sqlcache_nb.key import Key
 from sqlcache_nb.parts import ADDRESS, Asked, address_item, items_of
@@ -87,7 +87,7 @@ class Offline:
         if self.told is None:
             return None
         found = store.lookup(Key.of(self._parts(self.told)).digest)
-        return found if found is not None and _is_here(found) else None
+        return found if found is not None and is_here(found) else None
 
     def _candidates(self, store: Store, alike: list[Stored]) -> list[Stored]:
         """Answers that were given to this question at this address, to sessions of which nothing is known here.
@@ -98,7 +98,7 @@ class Offline:
             return []
         rows: Iterable[Stored] = alike if len(alike) < _MANY else store.each()
         asked = self._asked(self.address)
-        return [row for row in rows if _fits(asked, row, self.address.files) and _is_here(row)]
+        return [row for row in rows if _fits(asked, row, self.address.files) and is_here(row)]
 
     def _parts(self, identity: SourceIdentity | None) -> dict[str, object]:
         return {**self.query.parts(), "source": parts_of(identity, self.source_name) or {}}
@@ -178,7 +178,12 @@ def _fits(asked: Asked, row: Stored, files: tuple[str, ...]) -> bool:
     return all(was.parts.get(name) == digest for name, digest in asked.parts.items() if name != _SOURCE)
 
 
-def _is_here(row: Stored) -> bool:
+def is_here(row: Stored) -> bool:
+    """Whether an answer, if its question reads files by relative paths, was given in this working directory.
+
+    Args:
+        row: what is stored.
+    """
     return not _is_elsewhere(row.entry)
 
 

@@ -34,6 +34,7 @@ _BY_VALIDATOR = frozenset({Reason.FILE_UNCHANGED, Reason.FILE_CHANGED, Reason.UN
 _BY_TTL = frozenset({Reason.WITHIN_TTL, Reason.EXPIRED, Reason.FROM_FUTURE})
 _AS_STORED = frozenset({Reason.LOADED, Reason.PINNED})
 _BETWEEN = " · "
+_LONGEST = 200  # characters of what a driver has said
 _ASKS = ": it asks for the time or a catalog"
 
 
@@ -63,6 +64,10 @@ def line(result: Result, *, now: datetime) -> str:
 
 def _opening(result: Result, entry: Entry | None, now: datetime) -> list[str]:
     """The outcome, and why it is what it is."""
+    if entry is not None and result.reason is Reason.OFFLINE:
+        return ["offline", _fetched(entry, now), result.detail]
+    if entry is not None and result.reason is Reason.UNREACHABLE:
+        return [f"stale: {result.reason}, {result.detail}", _fetched(entry, now)]
     match result.outcome:
         case Outcome.HIT if entry is not None and result.waited is not None:
             return ["hit", _fetched_meanwhile(result, entry, now), _waited(result), _bounds(entry, "still ")]
@@ -227,6 +232,43 @@ def why_stale(verdict: Verdict, entry: Entry, now: datetime, *, may_wait: bool =
     served = "served while it is refreshed" if may_wait else ""
     told = f"stale: {_why_missed(verdict.reason, entry, now, since=entry.invalidated_at)}{_by(verdict)}"
     return _BETWEEN.join(filter(None, [told, served, _fetched(entry, now), _short_key(entry)]))
+
+
+def why_stale_in_short(verdict: Verdict, entry: Entry, now: datetime) -> str:
+    """Why a stored answer is stale, "" where it is not; arguments as for `why_hit`."""
+    if verdict.fresh:
+        return ""
+    return f"stale: {_why_missed(verdict.reason, entry, now, since=entry.invalidated_at)}"
+
+
+def stale_offline(verdict: Verdict, entry: Entry, now: datetime) -> str:
+    """What is said of a stale answer for which the database is not to be asked; arguments as for `why_hit`."""
+    return one_line(
+        f"offline: {entry.provenance.source} is not asked; {_answer(entry, now)}, and is "
+        f"{why_stale_in_short(verdict, entry, now)}"
+    )
+
+
+def stood_in(outage: str, told: str, verdict: Verdict, entry: Entry, now: datetime) -> str:
+    """What is said of a stored answer that stands in for a database out of reach.
+
+    Args:
+        outage: what is wrong, in a few words.
+        told: what the database, or its driver, has said, without secrets.
+        verdict: whether the answer is stale, and why.
+        entry: the stored facts.
+        now: the time, with a zone.
+    """
+    shortened = told if len(told) <= _LONGEST else f"{told[: _LONGEST - 1]}…"
+    stale = why_stale_in_short(verdict, entry, now)
+    return one_line(
+        f"{entry.provenance.source} is out of reach, {outage}: {_answer(entry, now)}"
+        f"{f', and is {stale}' if stale else ''} ({shortened})"
+    )
+
+
+def _answer(entry: Entry, now: datetime) -> str:
+    return f"the answer was {_fetched(entry, now)}"
 
 
 def _by(verdict: Verdict) -> str:
