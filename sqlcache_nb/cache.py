@@ -305,9 +305,7 @@ class QueryCache(Standby):
                 miss = found if isinstance(found, Miss) else None
                 borrowed.pop_all()  # until the last chunk
                 answer = replace(answer, frame=started(self._chunks(answer, miss, call, source, options)))
-        if found is None:
-            return self._bypass(source.label, answer, Reason.ASKED, "no_store was given")
-        if isinstance(found, NotCacheable):
+        if not isinstance(found, Miss):
             return self._refused(source.label, answer, found)
         fetched = found.result(options, lambda: answer.frame)
         if call.chunksize is not None:
@@ -534,7 +532,9 @@ class QueryCache(Standby):
     def _cannot_lock(self, fault: CannotLock) -> None:
         self._warn(StoreWarning, f"{fault}; who asks the same at once is not waited for")
 
-    def _refused(self, label: str, answer: Answer, refusal: NotCacheable) -> Result:
+    def _refused(self, label: str, answer: Answer, refusal: NotCacheable | None) -> Result:
+        if refusal is None:
+            return self._bypass(label, answer, Reason.ASKED, "no_store was given")
         self._warn(NotCachedWarning, not_cached(refusal))
         return self._bypass(label, answer, Reason.REFUSED, str(refusal))
 

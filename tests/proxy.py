@@ -22,6 +22,8 @@ class Proxy(Tunnel):
 
     def __init__(self, target: str) -> None:
         self._hangs = threading.Event()
+        self.traffic = 0
+        """How often something came from somebody, in either direction."""
         super().__init__()
         self.target = target
 
@@ -60,6 +62,7 @@ class Proxy(Tunnel):
     def _pump(self, source: socket.socket, target: socket.socket) -> None:
         with suppress(OSError):
             while data := source.recv(65536):
+                self.traffic += 1
                 if not self._hangs.is_set():
                     target.sendall(data)
         if not self._hangs.is_set():
