@@ -232,7 +232,10 @@ class QueryCache(Standby):
 
     def explain(self, call: PandasCall, con: Any, options: CacheOptions) -> Explanation:
         """What `why` does, for those who have put the arguments together."""
-        return explain(call, con, self._resolved(options), self._surroundings())
+        options, around = self._resolved(options), self._surroundings()
+        if options.offline:
+            return self._explained_offline(call, con, options, around.freshness(options))
+        return explain(call, con, options, around)
 
     def _resolved(self, options: CacheOptions) -> CacheOptions:
         """What the caller says, and where he is silent the cache; of a ttl it must be known who gave it."""

@@ -18,7 +18,7 @@ from sqlcache_nb.quantities import moment_and_age
 from sqlcache_nb.query import Query, ask
 from sqlcache_nb.question import parts_of
 from sqlcache_nb.redaction import redact
-from sqlcache_nb.report import KEY_LENGTH
+from sqlcache_nb.report import KEY_LENGTH, one_line
 from sqlcache_nb.request import PandasCall
 from sqlcache_nb.sources import Source, source_of
 from sqlcache_nb.stores import Store, Stored
@@ -119,7 +119,7 @@ class Offline:
             raise CacheMiss(told)
         differs = "the working directory" if _is_elsewhere(near.entry) else "what the session is set to"
         differences = str(near) if near.differences else f"same question, {differs} was another"
-        raise CacheMiss(f"{told}\nnearest: {differences}; {_named(near.entry, now)}")
+        raise CacheMiss(f"{told}\n{one_line(f'nearest: {differences}; {_named(near.entry, now)}')}")
 
     def _nearest(self, store: Store, alike: list[Stored]) -> Nearest | None:
         """The stored question that is most like this one; what only a session tells is not compared."""
@@ -154,7 +154,7 @@ def question_of(
         try:
             return Offline(_query(call, source), source.told(), source.address(), source_name, store_params)
         except NotCacheable as refusal:
-            raise CacheMiss(f"offline: no answer to this question is ever stored: {refusal}") from refusal
+            raise CacheMiss(f"offline: not cached: {refusal}") from refusal
 
 
 def _query(call: PandasCall, source: Source) -> Query:

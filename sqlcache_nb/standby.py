@@ -21,6 +21,7 @@ from sqlcache_nb.sources.outages import outage_of
 from sqlcache_nb.sources.sessions import CannotAsk, CannotConnect
 from sqlcache_nb.space import Space
 from sqlcache_nb.stores import Store, Stored
+from sqlcache_nb.why import Explanation
 
 if TYPE_CHECKING:
     from sqlcache_nb.codec import Payload
@@ -79,6 +80,25 @@ class Standby(Keeper):
         return _result(
             outcome, Reason.OFFLINE, stored, payload, report.why_stale_in_short(verdict, stored.entry, now)
         )
+
+    def _explained_offline(
+        self, call: PandasCall, con: object, options: CacheOptions, freshness: Freshness
+    ) -> Explanation:
+        """How `_offline` would answer; arguments as there.
+
+        Raises:
+            StoreError: the directory cannot be used.
+            UnsupportedSource: a Session whose filters would be lost.
+        """
+        now = self._clock()
+        try:
+            question = offline.question_of(call, con, options.source_name, store_params=self._store_params)
+            entry = question.stored(self._store(), now).entry
+        except CacheMiss as miss:
+            return Explanation("miss", Reason.OFFLINE, report.one_line(str(miss)))
+        verdict = freshness.judge(entry, now, None)
+        told = report.why_hit(verdict, entry, now) if verdict.fresh else report.why_stale(verdict, entry, now)
+        return Explanation("hit" if verdict.fresh else "stale", Reason.OFFLINE, f"offline: {told}", entry)
 
     def _standing_in(
         self,

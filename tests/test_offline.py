@@ -138,15 +138,26 @@ with QueryCache(sys.argv[1]) as cache:
             assert not con.in_transaction()
         assert seen == []
 
+    def test_why(self, cache: QueryCache, sales: Engine, sales_db: Path, clock: Clock) -> None:
+        told = cache.why(QUERY, sales, offline=True)
+        assert (told.outcome, told.reason) == ("miss", Reason.OFFLINE)
+        assert str(told).startswith("offline: no answer")
+        cache.read(QUERY, sales)
+        sales_db.unlink()
+        assert str(cache.why(QUERY, sales, offline=True)).startswith("offline: hit · fetched")
+        clock.forward(days=2)
+        assert cache.why(QUERY, sales, offline=True).outcome == "stale"
+        assert not sales_db.exists()
+
     def test_a_write_is_not_run(self, cache: QueryCache, sales: Engine) -> None:
         assert "no answer" in says(cache, sales, "delete from sales")
         assert cache.read(QUERY, sales).shape == (6, 3)
 
     def test_what_is_never_stored(self, cache: QueryCache, sales: Engine) -> None:
-        assert "ever stored: an in-memory database" in says(cache, "sqlite://")
+        assert "not cached: an in-memory database" in says(cache, "sqlite://")
         with closing(sqlite3.connect(":memory:")) as con:
-            assert "ever stored: an in-memory database" in says(cache, con)
-        assert "ever stored: several sets" in says(cache, sales, text(BY_START), params=[{"start": 1}])
+            assert "not cached: an in-memory database" in says(cache, con)
+        assert "not cached: several sets" in says(cache, sales, text(BY_START), params=[{"start": 1}])
 
     def test_what_is_given_with_it(self, cache: QueryCache, sales: Engine, sales_db: Path) -> None:
         cache.read(QUERY, sales)

@@ -77,6 +77,7 @@ class ConnectionSource(LiveSource):
         self._session, self._fingerprint = session, fingerprint
         is_plain = arguments is not None and not pools.sets_up_sessions(engine)
         elsewhere = not self._vouched and (not is_plain or servers.is_local(identity))
+        servers.watch(engine)
         return said.note(self.con, fingerprint.identify(identity, elsewhere=elsewhere, set_up=True))
 
     def told(self) -> SourceIdentity | None:

@@ -113,17 +113,31 @@ def is_touched(engine: Engine) -> bool:
         _pools[engine.dialect] = ref(pool)
         is_new = pool not in _watched
         _watched.add(pool)
-        if not event.contains(engine, "before_cursor_execute", _note):
-            event.listen(engine, "before_cursor_execute", _note)
-            event.listen(engine, "engine_connect", _is_watched)
-            event.listen(engine, "commit", _committed)
-            event.listen(engine, "commit_twophase", _committed)
-            event.listen(engine, "rollback", _rolled_back)
+        _watch(engine)
     if isinstance(pool, NullPool):  # keeps no session
         return False
     if is_new and can_ask(engine.dialect.name, engine.dialect.driver):
         _look_back(engine, pool)
     return pool in _touched
+
+
+def watch(engine: Engine) -> None:
+    """Note from now on what is set in a session through the engine and its connections.
+
+    Args:
+        engine: an engine of a server.
+    """
+    with _lock:
+        _watch(engine)
+
+
+def _watch(engine: Engine) -> None:
+    if not event.contains(engine, "before_cursor_execute", _note):
+        event.listen(engine, "before_cursor_execute", _note)
+        event.listen(engine, "engine_connect", _is_watched)
+        event.listen(engine, "commit", _committed)
+        event.listen(engine, "commit_twophase", _committed)
+        event.listen(engine, "rollback", _rolled_back)
 
 
 def was_touched(engine: Engine) -> bool:
@@ -146,9 +160,6 @@ def was_set(engine: Engine) -> bool:
 
 def _note(connection: Any, _cursor: object, statement: str, *_rest: object) -> None:
     dialect, pool = connection.dialect.name, connection.engine.pool
-    if pool in _set:
-        said.forget(connection)
-        return
     family = "mysql" if dialect in DRIVERS else "postgresql"
     also = _ALSO_TOUCHING.get(dialect)
     if _TOUCHING[family].search(statement):

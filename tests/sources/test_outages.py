@@ -269,6 +269,16 @@ def test_a_server_that_starts(way: Way) -> None:
         assert outage_of(errors.OperationalError(text)) == told
 
 
+def test_a_connection_that_is_closed_is_dead(way: Way) -> None:
+    if way.driver == "pg8000":
+        pytest.skip("it does not tell")
+    con = way.connect()
+    assert not is_dead(con)
+    con.close()
+    assert is_dead(con)
+    assert not is_dead(way.url if way.driver == "adbc" else way.url())
+
+
 class TestOutagesBehindSqlalchemy:
     @pytest.fixture
     def way(self, way: Way) -> Way:
