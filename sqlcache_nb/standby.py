@@ -17,7 +17,7 @@ from sqlcache_nb.keeping import Keeper, Miss
 from sqlcache_nb.redaction import redact
 from sqlcache_nb.request import CacheOptions, PandasCall
 from sqlcache_nb.result import Outcome, Result
-from sqlcache_nb.sources.outages import outage_of
+from sqlcache_nb.sources.outages import outage_of, words_of
 from sqlcache_nb.sources.sessions import CannotAsk, CannotConnect
 from sqlcache_nb.space import Space
 from sqlcache_nb.stores import Store, Stored
@@ -135,7 +135,7 @@ class Standby(Keeper):
         if standing is None or isinstance(standing, NotCacheable):
             return None
         stored, verdict, payload = standing
-        now, told = self._clock(), redact(" ".join(str(fault).split()))
+        now, told = self._clock(), redact(words_of(fault))
         warn(report.stood_in(outage, told, verdict, stored.entry, now), StaleWarning)
         return _result(Outcome.STALE, Reason.UNREACHABLE, self._labelled(stored, options), payload, outage)
 

@@ -30,16 +30,12 @@ def adbc_source(con: Any, *, vouched: bool = False) -> Source:
 
 
 class UnaskedAdbcSource(Source):
-    """An ADBC connection of which nothing is asked: only a SQLite file tells its path without a statement."""
+    """An ADBC connection of which nothing is asked: where it leads is known if it was asked before."""
 
     def __init__(self, con: Any) -> None:
         super().__init__(con, "ADBC")
 
     def told(self) -> SourceIdentity | None:
-        with suppress(Exception):  # a driver that keeps no such option, or a closed connection
-            path = str(self.con.adbc_database.get_option("uri"))
-            if not path.startswith((":", "file:")) and "://" not in path:
-                return file_identity("sqlite", "adbc", path)
         return said.last(self.con)
 
 
@@ -122,7 +118,7 @@ class AdbcSource(Source):
             if attached:
                 raise NotCacheable("a transaction over several files may hold an old snapshot of one of them")
             self._check_snapshot(path, files.token(identity.dialect, identity.files))
-        return identity
+        return said.note(self.con, identity)
 
     def _check_begun(self) -> None:
         """Refuse a transaction that somebody began by hand, of which the driver does not know."""

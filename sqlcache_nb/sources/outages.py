@@ -16,7 +16,6 @@ import errno
 import re
 import socket
 import traceback
-from contextlib import suppress
 from typing import Any
 
 REFUSED = "connection refused"
@@ -106,10 +105,23 @@ def outage_of(fault: BaseException) -> str | None:
     return _of_socket(fault) if _came_through(fault, "pg8000") else None
 
 
+def words_of(fault: BaseException) -> str:
+    """What the driver has said, in one line: without the statement, which SQLAlchemy and pandas add to it.
+
+    Args:
+        fault: an error of which `outage_of` says what it is.
+    """
+    inner: Any = fault
+    while (cause := getattr(inner, "orig", None) or _cause_of_pandas(inner)) is not None:
+        inner = cause
+    return str(inner).strip().partition("\n")[0]
+
+
 def is_dead(con: Any) -> bool:
     """Whether a connection in a person's hands is known to be closed or lost, before anything is asked of it.
 
-    The database may have been back for long: what such a connection says is no word of it.
+    The database may have been back for long: what such a connection says is no word of it. One of pg8000 or ADBC
+    that was lost does not tell.
 
     Args:
         con: what pandas reads from; an Engine and a URL are never dead.
@@ -118,9 +130,9 @@ def is_dead(con: Any) -> bool:
         return False
     if isinstance(getattr(con, "invalidated", None), bool):  # SQLAlchemy's
         return bool(con.invalidated or con.closed)
-    if (adbc := getattr(con, "adbc_connection", None)) is not None:
-        with suppress(Exception):  # a driver that does not know this option, or is closed
-            return bool(adbc.get_option("adbc.postgresql.transaction_status") == "unknown")
+    if hasattr(
+        con, "adbc_connection"
+    ):  # asked for an option that they do not know, old drivers end the process
         return bool(getattr(con, "_closed", False))
     closed = getattr(con, "closed", False)  # psycopg2 has numbers
     return (isinstance(closed, int) and bool(closed)) or getattr(con, "open", True) is False
@@ -132,11 +144,16 @@ def _is(fault: BaseException, home: str, name: str) -> bool:
 
 
 def _of_pandas(fault: BaseException) -> str | None:
-    """Of pandas' own error for what a driver has raised; where its rollback failed, too, that stands behind."""
-    cause = fault.__cause__
+    cause = _cause_of_pandas(fault)
+    return None if cause is None else outage_of(cause)
+
+
+def _cause_of_pandas(fault: BaseException) -> BaseException | None:
+    """What a driver has raised, for an error of pandas; where its rollback failed, too, that stands behind."""
+    cause = fault.__cause__ if _is(fault, "pandas.errors", "DatabaseError") else None
     if cause is not None and str(fault).endswith("unable to rollback"):
         cause = cause.__context__ or cause
-    return None if cause is None else outage_of(cause)
+    return cause
 
 
 def _of_sqlalchemy(fault: Any) -> str | None:
