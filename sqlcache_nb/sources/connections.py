@@ -269,7 +269,10 @@ def address_of(engine: Engine, kind: str, *, vouched: bool) -> SourceIdentity | 
     arguments = pools.connect_args(engine)
     if arguments is None and not vouched:  # code of one's own, which may lead anywhere
         return None
-    identity = from_connect_args(engine.url, *(arguments or ((), {})))
+    try:
+        identity = from_connect_args(engine.url, *(arguments or ((), {})))
+    except NotCacheable:  # a session that was asked may tell more
+        return None
     told = {} if identity.dialect in FILE_DIALECTS else {"by": kind}
     return replace(identity, options={**identity.options, **told})
 

@@ -74,9 +74,6 @@ class SqliteSource(Source):
             return file_identity("sqlite", "sqlite3", path[1], dict(others))
         return None
 
-    def address(self) -> SourceIdentity | None:
-        return self.told()
-
     def zone(self) -> str | None:
         return ZONE
 
