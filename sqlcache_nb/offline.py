@@ -21,7 +21,7 @@ from sqlcache_nb.redaction import redact
 from sqlcache_nb.report import KEY_LENGTH, one_line
 from sqlcache_nb.request import PandasCall
 from sqlcache_nb.sources import Source, source_of
-from sqlcache_nb.stores import Store, Stored
+from sqlcache_nb.stores import CURRENT, Store, Stored
 from sqlcache_nb.why import Nearest, likely, nearest
 
 _SOURCE = "source"
@@ -96,7 +96,9 @@ class Offline:
         """
         if self.address is None or (self.told is not None and not self.told.files):
             return []
-        rows: Iterable[Stored] = alike if len(alike) < _MANY else store.each()
+        rows: Iterable[Stored] = alike
+        if len(alike) >= _MANY:
+            rows = (row for row in store.each() if row.version == CURRENT)
         asked = self._asked(self.address)
         return [row for row in rows if _fits(asked, row, self.address.files) and is_here(row)]
 

@@ -34,6 +34,7 @@ class Standby(Keeper):
         place: a directory, opened at first use, or a `Store`.
         space: how much they may take.
         clock: gives the time, with a zone.
+        keep: how many replaced versions of an answer are kept beside it, 0 or 1.
         store_params: whether the values of parameters may be read, and not only compared.
     """
 
@@ -42,10 +43,11 @@ class Standby(Keeper):
         place: Store | str | os.PathLike[str],
         space: Space,
         clock: Callable[[], datetime],
+        keep: int = 1,
         *,
         store_params: bool,
     ) -> None:
-        super().__init__(place, space, clock)
+        super().__init__(place, space, clock, keep)
         self._store_params = store_params
 
     def _offline(self, call: PandasCall, con: object, options: CacheOptions, freshness: Freshness) -> Result:
