@@ -32,9 +32,11 @@ def seen_through(facts: Facts, ask: Callable[[frozenset[Name]], Behind | None], 
     asked: frozenset[Name] = frozenset()
     for _ in range(_DEPTH):
         new = facts.names - asked
-        behind = ask(new) if new else None
-        if behind is None:
+        if not new:
             return facts
+        behind = ask(new)
+        if behind is None:
+            return replace(facts, covered=False)
         asked |= new
         facts = _together(facts, behind, dialect)
     raise NotCacheable("the statement calls functions that call others, too many to look at")
@@ -47,6 +49,8 @@ def _together(facts: Facts, behind: Behind, dialect: str) -> Facts:
         facts = _merged(facts, view, "a view")
     for function in behind.functions:
         facts = _merged(facts, _examined(function, dialect), function.name)
+    if behind.elsewhere:
+        facts = replace(facts, covered=False)
     if behind.tables is None:
         return replace(facts, opaque=True)
     return replace(facts, tables=_united(facts.tables, behind.tables))
@@ -61,6 +65,7 @@ def _examined(function: Function, dialect: str) -> Facts:
         facts = Facts(
             Kind.QUERY,
             volatile=volatile and is_known,
+            covered=function.volatility == "i",
             chance=told if volatile and not is_known else "",
             opaque=function.volatility != "i",
         )
@@ -69,6 +74,8 @@ def _examined(function: Function, dialect: str) -> Facts:
         facts = examine_code(function.body, dialect, is_sql=is_sql)
     if function.is_parsed:
         facts = replace(facts, opaque=False, names=frozenset())
+    elif facts.opaque:
+        facts = replace(facts, covered=False)
     if function.defaults:
         defaults = examine_code(function.defaults, dialect, is_sql=False)
         facts = _merged(facts, replace(defaults, opaque=False), function.name)
@@ -83,6 +90,7 @@ def _merged(facts: Facts, behind: Facts, name: str) -> Facts:
         tables=_united(facts.tables, behind.tables),
         volatile=facts.volatile or behind.volatile,
         daily=facts.daily or behind.daily,
+        covered=facts.covered and behind.covered,
         chance=facts.chance or behind.chance,
         refusal=facts.refusal or behind.refusal or writes,
         opaque=facts.opaque or behind.opaque,

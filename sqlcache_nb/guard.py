@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlcache_nb.schema import Name, Schema
 from sqlcache_nb.trees import (
+    calls_unknown,
     catalogs,
     has_sample,
     holds,
@@ -23,7 +24,16 @@ from sqlcache_nb.trees import (
     reads_files,
     tables_of,
 )
-from sqlcache_nb.words import Word, calls_catalog, chance, clock, deed, is_catalog, session
+from sqlcache_nb.words import (
+    Word,
+    calls_catalog,
+    chance,
+    clock,
+    deed,
+    is_catalog,
+    reads_elsewhere,
+    session,
+)
 
 if TYPE_CHECKING:
     from sqlglot import exp
@@ -54,7 +64,8 @@ class Facts:
         volatile: whether it, or a view behind it, asks for the time, or what the database knows of itself.
         daily: whether it, or a view behind it, asks for the date in the session's zone.
         zone: that zone, by its IANA name; None where it asks for no date, or the zone is not known.
-        covered: whether it reads nothing but plain tables of the schema, so that the file's token vouches.
+        covered: whether it reads nothing but tables whose every change is a transaction of the database: a validator
+            of the whole database then vouches for it.
         chance: why the answer is left to chance, or "".
         refusal: why the answer must not be kept, or "".
         opaque: whether it may read tables that nobody can name: what could not be parsed, or code that cannot be read.
@@ -159,6 +170,7 @@ def examine_code(code: str, dialect: str, *, is_sql: bool) -> Facts:
         tables=tuple(dict.fromkeys(name for tree in trees for name in tables_of(tree))),
         volatile=volatile or calls_catalog(words) or any(map(reads_catalog, trees)),
         daily=daily,
+        covered=not reads_elsewhere(words, dialect),
         chance=chance(words) or (_SAMPLES if any(has_sample(tree, words) for tree in trees) else ""),
         refusal=deed(words, dialect) or session(own, dialect) or ("" if words else _UNREADABLE),
         opaque=not trees,
@@ -222,8 +234,10 @@ def _examine(sql: str, dialect: str, schema: Schema | None, seen: frozenset[str]
         facts,
         tables=tables_of(tree),
         volatile=facts.volatile or reads_catalog(tree),
-        covered=not reads_files(tree, words),
+        covered=not (reads_files(tree, words) or reads_elsewhere(words, dialect)),
     )
+    if dialect == "mysql" and calls_unknown(tree):  # where no catalog is asked what it reads
+        facts = replace(facts, covered=False)
     if schema is None:
         return facts
     if unreached := _unreached(tree, schema, inside):

@@ -92,8 +92,11 @@ class Behind:
         tables: what is read, partitions and inheritance parents included; None where there are too many to be named.
         definitions: SQL of the views among them, and of the policies that say which rows are seen.
         functions: those that are called.
+        elsewhere: whether what is read may change while nothing is committed here: foreign tables, sequences, tables that are
+            kept in a way of their own, operators and casts of somebody's own that do more than compute.
     """
 
     tables: tuple[str, ...] | None = ()
     definitions: tuple[str, ...] = ()
     functions: tuple[Function, ...] = ()
+    elsewhere: bool = False

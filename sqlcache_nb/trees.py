@@ -139,6 +139,29 @@ def reads_files(tree: exp.Expression, words: Sequence[Word]) -> bool:
     )
 
 
+def calls_unknown(tree: exp.Expression) -> bool:
+    """Whether it calls a function that the parser does not know, which may be of somebody's own.
+
+    Args:
+        tree: of a statement.
+    """
+    from sqlglot import exp
+
+    return tree.find(exp.Anonymous) is not None
+
+
+def known_functions(dialect: str) -> frozenset[str]:
+    """The functions that the parser knows, in lower case: `calls_unknown` does not see when one of these is meant.
+
+    Args:
+        dialect: sqlglot's name of the dialect.
+    """
+    from sqlglot import Dialect
+
+    parser = Dialect.get_or_raise(dialect).parser_class
+    return frozenset(name.lower() for name in (*parser.FUNCTIONS, *parser.FUNCTION_PARSERS))
+
+
 def catalogs(tree: exp.Expression) -> frozenset[str]:
     """Names that surely are those of catalogs, and of nothing else: by their schema, or those of SQLite.
 

@@ -270,6 +270,34 @@ def session(words: Sequence[Word], dialect: str) -> str:
     return ""
 
 
+# --- what no transaction of the database changes ------------------------------------------------------
+
+# Of PostgreSQL's own functions: SQL that is given as text, and may name anything; how far transactions have come; which
+# server answers; what belongs to a session. What begins with pg_ or lo_ is judged elsewhere.
+_ELSEWHERE = re.compile(
+    r"(?:table|query|schema|database|cursor)_to_xml\w*|ts_(?:stat|rewrite)|txid_\w+|mxid_age|currtid2?"
+    r"|inet_server_(?:addr|port)|system_user|brin_(?:de)?summarize_\w+|binary_upgrade_\w+|loread|lowrite"
+)
+_TRANSACTIONS = frozenset("xmin xmax cmin cmax".split())
+
+
+def reads_elsewhere(words: Sequence[Word], dialect: str) -> bool:
+    """Whether a statement may read what changes while nothing is committed, told by its words.
+
+    Args:
+        words: the statement's.
+        dialect: sqlglot's name of the dialect; of others than PostgreSQL it is not known.
+
+    Example:
+        >>> reads_elsewhere([Word("ts_stat", arguments=1)], "postgres")
+        True
+    """
+    return dialect == "postgres" and any(
+        (word.is_call and _ELSEWHERE.fullmatch(word.text)) or (word.text in _TRANSACTIONS and not word.string)
+        for word in words
+    )
+
+
 # --- catalogs -----------------------------------------------------------------------------------------
 
 _CATALOG_SCHEMAS = frozenset(

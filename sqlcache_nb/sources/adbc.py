@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import closing, suppress
-from typing import Any
+from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 from sqlcache_nb.errors import NotCacheable
 from sqlcache_nb.identity import SourceIdentity, file_identity
 from sqlcache_nb.schema import Schema
 from sqlcache_nb.sources import files, said, sqlite
-from sqlcache_nb.sources.base import Source
+from sqlcache_nb.sources.base import Execute, Source
 from sqlcache_nb.sources.files import is_open, sqlite_schema_cookie
 from sqlcache_nb.sources.fingerprints import Fingerprint
 from sqlcache_nb.sources.sessions import CannotAsk, LiveSession, LiveSource, State
+
+_Answer = TypeVar("_Answer")
 
 _first_tokens: WeakKeyDictionary[Any, str | None] = WeakKeyDictionary()
 
@@ -74,6 +77,16 @@ class AdbcServerSource(LiveSource):
 
 class AdbcSession(LiveSession):
     """A live session behind an ADBC connection."""
+
+    def _asked_inside(self, question: Callable[[Execute], _Answer]) -> _Answer:
+        try:
+            return super()._asked_inside(question)
+        except BaseException:
+            # This driver runs nothing any more, no ROLLBACK TO SAVEPOINT either. Where nothing was written, nothing is lost.
+            seen = self._fingerprint
+            if seen is not None and not seen.written and self._state() is State.FAILED:
+                self._roll_back()
+            raise
 
     def _state(self) -> State:
         if self._dialect != "postgresql":
@@ -144,6 +157,9 @@ class AdbcSource(Source):
             raise NotCacheable(
                 "the file changed since the connection was first seen, and it may be in a transaction"
             )
+
+    def ask(self, question: Callable[[Execute], _Answer]) -> _Answer:
+        return question(self._execute)
 
     def in_transaction(self) -> bool:
         return not self._is_autocommit()

@@ -13,11 +13,13 @@ MANY = 200
 """So many tables are named; where a statement reads more, it may read any."""
 
 _CLASS, _PROC, _OPERATOR, _REWRITE, _POLICY = 1259, 1255, 2617, 2618, 3256  # as pg_depend names the catalogs
+_HEAP = 2  # the server's own way to keep a table: others need not count transactions as it does
 _INTERNAL = 2281  # what planners' helpers return, which answer no query
 
 # One statement for all names. From each of them it goes on by what the server itself has noted: a view's rule, a policy, a
 # function in SQL that was parsed when it was made, an operator depend on others (pg_depend); a partition's rows are its
-# parent's. Rows of a materialized view change when it is refreshed, so it is a table. The names come as hexadecimal digits, since
+# parent's. Rows of a materialized view change when it is refreshed, so it is a table. Operators and casts in the statement itself are
+# not looked up; where there are any of somebody's own that do more than compute, it may use them. The names come as hexadecimal digits, since
 # there may be anything in them; the answer is one text (see postgresql.py). No percent sign and no colon but for them.
 _BEHIND = f"""
 WITH RECURSIVE asked AS (
@@ -27,7 +29,7 @@ WITH RECURSIVE asked AS (
 reached(kind, oid) AS (
     SELECT CAST('read' AS text), c.oid
     FROM asked JOIN pg_catalog.pg_class c ON c.relname = CAST(n ->> 1 AS name)
-    WHERE n ->> 0 = 'relation' AND c.oid >= {FIRST_OID} AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+    WHERE n ->> 0 = 'relation' AND c.oid >= {FIRST_OID} AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
       AND CASE WHEN n ->> 2 IS NULL THEN CAST(n ->> 3 AS boolean) OR pg_catalog.pg_table_is_visible(c.oid)
                ELSE c.relnamespace IN (SELECT s.oid FROM pg_catalog.pg_namespace s
                                        WHERE pg_catalog.lower(s.nspname) = pg_catalog.lower(n ->> 2)) END
@@ -92,7 +94,16 @@ SELECT CAST(pg_catalog.json_build_object(
             ) ORDER BY p.oid)
         FROM reached JOIN pg_catalog.pg_proc p ON p.oid = reached.oid
         JOIN pg_catalog.pg_language l ON l.oid = p.prolang
-        WHERE reached.kind = 'call' AND p.prorettype <> {_INTERNAL})
+        WHERE reached.kind = 'call' AND p.prorettype <> {_INTERNAL}),
+    'elsewhere', EXISTS (
+        SELECT 1 FROM reached JOIN pg_catalog.pg_class c ON c.oid = reached.oid
+        WHERE reached.kind IN ('read', 'part')
+          AND (c.relkind IN ('f', 'S') OR (c.relkind IN ('r', 'm') AND c.relam <> {_HEAP}))
+    ) OR EXISTS (
+        SELECT 1 FROM (SELECT oprcode AS code FROM pg_catalog.pg_operator WHERE oid >= {FIRST_OID}
+                       UNION ALL SELECT castfunc FROM pg_catalog.pg_cast WHERE oid >= {FIRST_OID}) AS own
+        JOIN pg_catalog.pg_proc p ON p.oid = own.code JOIN pg_catalog.pg_language l ON l.oid = p.prolang
+        WHERE p.provolatile = 'v' OR (p.provolatile = 's' AND l.lanname NOT IN ('c', 'internal')))
 ) AS text)
 """  # noqa: S608  # numbers of our own
 
@@ -115,4 +126,5 @@ def behind(execute: Execute, names: Iterable[Name]) -> Behind:
         tables=tables if len(tables) <= MANY else None,
         definitions=tuple(told["definitions"] or ()),
         functions=tuple(Function(*facts) for facts in told["functions"] or ()),
+        elsewhere=told["elsewhere"],
     )

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import event, inspect
 from sqlalchemy.engine import Connection, Dialect, Engine
@@ -20,9 +20,12 @@ from sqlcache_nb.errors import NotCacheable, UnsupportedSource
 from sqlcache_nb.identity import FILE_DIALECTS, SourceIdentity, file_identity, from_connect_args
 from sqlcache_nb.schema import Behind, Name, Schema
 from sqlcache_nb.sources import duckdb, files, pools, said, servers, sqlite
-from sqlcache_nb.sources.base import Source
+from sqlcache_nb.sources.base import Execute, Source
+from sqlcache_nb.sources.beside import asked_by_sqlalchemy, executor
 from sqlcache_nb.sources.fingerprints import Fingerprint
 from sqlcache_nb.sources.sessions import CannotAsk, LiveSession, LiveSource
+
+_Answer = TypeVar("_Answer")
 
 
 class ConnectionSource(LiveSource):
@@ -85,6 +88,13 @@ class ConnectionSource(LiveSource):
 
     def address(self) -> SourceIdentity | None:
         return address_of(self.con.engine, "connection", vouched=self._vouched)
+
+    def ask(self, question: Callable[[Execute], _Answer]) -> _Answer:
+        if self.dialect_name == "duckdb":
+            return self._duckdb.ask(question)
+        if self.dialect_name in FILE_DIALECTS:
+            return question(executor(self.con))
+        return asked_by_sqlalchemy(self.con, question) if self._session is None else super().ask(question)
 
     def _look(self, session: LiveSession) -> Fingerprint:
         """What the session says; in a transaction where listeners set it up, as they will for pandas."""
@@ -183,6 +193,9 @@ class SessionSource(Source):
 
     def address(self) -> SourceIdentity | None:
         return address_of(self._bind.engine, "connection", vouched=self._vouched)
+
+    def ask(self, question: Callable[[Execute], _Answer]) -> _Answer:
+        return self._source.ask(question)
 
     def confirm(self, *, volatile: bool) -> None:
         self._source.confirm(volatile=volatile)
@@ -395,6 +408,25 @@ class DuckdbSession:
             state.note(executor(self._connection))
             state.begun = self._begun or (None if pools.acts_beside(self._connection) else self._token)
 
+    def ask(self, question: Callable[[Execute], _Answer]) -> _Answer:
+        """Put a question to the session; what is known of it still holds, if nobody else has run anything meanwhile."""
+        execute, state, run = executor(self._connection), self._state, 0
+
+        def counting(sql: str) -> list[Any]:
+            nonlocal run
+            run += 1
+            return execute(sql)
+
+        last = None if state is None else state.query
+        try:
+            return question(counting)
+        finally:
+            if state is not None and last is not None:
+                with suppress(Exception):  # of an optional driver: it is asked anew next time
+                    state.note(execute)
+                if state.query != last + run + 1:
+                    state.forget()
+
     def give_back(self) -> None:
         """Say that the connection goes back to the pool: what is done there is nobody's own."""
         engine = self._connection.engine
@@ -464,15 +496,3 @@ def take_dialect(source: Source, dialect: Dialect) -> None:
     source._dialect_class = type(dialect)  # noqa: SLF001  # of a base class in the same room
     source._paramstyle = dialect.paramstyle  # noqa: SLF001  # as above
     source.adapt = sqlite.adapt if dialect.name == "sqlite" else None
-
-
-def executor(connection: Connection) -> Callable[[str], list[Any]]:
-    """Runs statements below SQLAlchemy: they are not the person's and belong in nobody's log."""
-    raw: Any = connection.connection
-
-    def execute(sql: str) -> list[Any]:
-        with closing(raw.cursor()) as cursor:
-            cursor.execute(sql)
-            return list(cursor.fetchall())
-
-    return execute

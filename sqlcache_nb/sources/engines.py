@@ -16,7 +16,8 @@ from sqlcache_nb.errors import NotCacheable
 from sqlcache_nb.identity import FILE_DIALECTS, SourceIdentity, from_connect_args, working_directory
 from sqlcache_nb.schema import Behind, Name, Schema
 from sqlcache_nb.sources import duckdb, files, pools, servers
-from sqlcache_nb.sources.base import Source
+from sqlcache_nb.sources.base import Execute, Source
+from sqlcache_nb.sources.beside import asked_by_sqlalchemy, executor
 from sqlcache_nb.sources.connections import (
     DuckdbSession,
     address_of,
@@ -54,6 +55,7 @@ class EngineSource(Source):
         self._held: Connection | None = None
         self._session: LiveSession | None = None
         self._fingerprint: Fingerprint | None = None
+        self._is_looked_at = False  # the session that is borrowed now
         self._duckdb: DuckdbSession | None = None
 
     @cached_property
@@ -192,7 +194,9 @@ class EngineSource(Source):
             session.check_begun()
             return fingerprint
 
-        return self._ask(look)
+        fingerprint = self._ask(look)
+        self._is_looked_at = True
+        return fingerprint
 
     def _ask(self, question: Callable[[LiveSession], _Answer]) -> _Answer:
         """Ask a session; one that was cut off in the pool gives way to another, as with pool_pre_ping."""
@@ -218,12 +222,24 @@ class EngineSource(Source):
             return answer
         raise CannotConnect("the database cannot be reached")
 
+    def ask(self, question: Callable[[Execute], _Answer]) -> _Answer:
+        if self.dialect_name in FILE_DIALECTS:
+            connection = self._borrowed()
+            return question(executor(connection)) if self._duckdb is None else self._duckdb.ask(question)
+        if can_ask(self.dialect_name, self._engine.dialect.driver):
+            return self._ask(lambda session: session.ask(question))
+        try:
+            return asked_by_sqlalchemy(self._borrowed(), question)
+        except CannotAsk:
+            self._give_back()  # it may have been cut off in the pool, and pandas shall have another one
+            raise
+
     def hold(self) -> None:
         known = self._fingerprint
-        if known is not None and self._session is None and self._look().options != known.options:
+        if known is not None and not self._is_looked_at and self._look().options != known.options:
             servers.forget(self._engine)
             raise NotCacheable("the engine's connections lead to several databases or sessions")
-        is_asked = self._session is not None or not can_ask(self.dialect_name, self._engine.dialect.driver)
+        is_asked = self._is_looked_at or not can_ask(self.dialect_name, self._engine.dialect.driver)
         if not is_asked and pools.commits_alone(self._engine):
             # What a statement writes besides would be kept; in a transaction pandas rolls it back.
             self._fingerprint = self._look()
@@ -289,6 +305,7 @@ class EngineSource(Source):
             self.con = self._own_con
         self._duckdb = None
         self._held = self._session = None
+        self._is_looked_at = False
 
     def _borrowed(self) -> Connection:
         """One connection for the whole question: the next of the pool may carry something else."""

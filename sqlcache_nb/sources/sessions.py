@@ -280,6 +280,11 @@ class LiveSource(Source):
     _session: LiveSession | None = None
     _fingerprint: Fingerprint | None = None
 
+    def ask(self, question: Callable[[Execute], _Answer]) -> _Answer:
+        if self._session is None:
+            raise CannotAsk("the connection cannot be asked")
+        return self._session.ask(question)
+
     def behind(self, names: frozenset[Name]) -> Behind | None:
         return None if self._session is None else self._session.behind(names)
 

@@ -6,16 +6,20 @@ import gc
 import os
 import sqlite3
 import warnings
+from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from contextlib import closing, suppress
 from functools import cache, cached_property
 from pathlib import Path
+from typing import Any, TypeVar
 
 from sqlcache_nb.errors import NotCacheable
 from sqlcache_nb.identity import SourceIdentity, file_identity
 from sqlcache_nb.schema import Schema
 from sqlcache_nb.sources import files
 from sqlcache_nb.sources.base import Execute, Source
+
+_Answer = TypeVar("_Answer")
 
 FILES = "SELECT name, file FROM pragma_database_list"
 """Asks a session for the names and paths of its databases."""
@@ -73,6 +77,14 @@ class SqliteSource(Source):
             path, *others = self.con.cursor().execute(_OPEN).fetchall()
             return file_identity("sqlite", "sqlite3", path[1], dict(others))
         return None
+
+    def ask(self, question: Callable[[Execute], _Answer]) -> _Answer:
+        return question(self._execute)
+
+    def _execute(self, sql: str) -> list[Any]:
+        with closing(self.con.cursor()) as cursor:
+            cursor.row_factory = None
+            return cursor.execute(sql).fetchall()
 
     def zone(self) -> str | None:
         return ZONE

@@ -30,6 +30,9 @@ _NAME = re.compile(r"[\w.-]+")
 _OWN = {
     "sqlite": ("files", "FileValidator"),
     "duckdb": ("files", "FileValidator"),
+    "postgresql": ("postgresql", "SnapshotValidator"),
+    "mysql": ("mysql", "UpdateTimeValidator"),
+    "mariadb": ("mysql", "UpdateTimeValidator"),
 }
 
 
@@ -86,7 +89,7 @@ def chosen(validate: Validate, dialect: str) -> Validator | None:
         dialect: SQLAlchemy's name of the dialect that is asked.
 
     Raises:
-        ConfigError: no validator of that name is installed.
+        ConfigError: no validator of that name is installed, or SQL that does more than tell.
 
     Example:
         >>> chosen("auto", "sqlite").name, chosen("auto", "postgresql")
@@ -98,7 +101,9 @@ def chosen(validate: Validate, dialect: str) -> Validator | None:
         if _NAME.fullmatch(validate):
             named = _named(validate)
             return named if dialect in named.dialects else None
-        raise ConfigError("validate: SQL of one's own is not understood yet")
+        from sqlcache_nb.validators.own import validator_of
+
+        return validator_of(validate, dialect)
     others = _others().values() if validate is True else ()
     theirs = next((each for each in others if dialect in each.dialects), None)
     return theirs or (_own(dialect) if dialect in _OWN else None)
