@@ -12,7 +12,7 @@ from pandas.api.extensions import no_default
 
 from sqlcache_nb.cache import QueryCache
 from sqlcache_nb.lifetime import Ttl
-from sqlcache_nb.policy import Validate
+from sqlcache_nb.policy import Policy, Validate
 
 
 class _Options(TypedDict, total=False):
@@ -35,6 +35,7 @@ class _Options(TypedDict, total=False):
 
 _lock = threading.Lock()
 _default: list[QueryCache] = []
+_overriding: list[Policy] = []
 
 
 def default_cache() -> QueryCache:
@@ -50,8 +51,21 @@ def default_cache() -> QueryCache:
     with _lock:
         if not _default:
             _default.append(QueryCache())
+            _default[0].overriding = next(iter(_overriding), None)
             atexit.register(_default[0].close)
         return _default[0]
+
+
+def override(policy: Policy | None) -> None:
+    """Put a policy before the default cache's own, which stays as it is; also where that cache is made later.
+
+    Args:
+        policy: what a notebook's settings say; None for nothing any more.
+    """
+    with _lock:
+        _overriding[:] = [] if policy is None else [policy]
+        for cache in _default:
+            cache.overriding = policy
 
 
 @overload

@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from functools import partial
+from functools import lru_cache, partial
 from socket import gethostname
 from typing import TYPE_CHECKING, Any
 
@@ -147,6 +147,8 @@ class QueryCache(Standby):
         self.policy = own.over(settings.policy)
         """What holds where a call says nothing else."""
         self._refreshes: Refreshes[Result | None] = Refreshes()
+        self.overriding: Policy | None = None
+        """What comes before `policy`: for the default cache, what `%config` says."""
         self._started = clock() - timedelta(seconds=time.monotonic() - _LOADED)
 
     # --- reading ------------------------------------------------------------------------------------
@@ -237,12 +239,17 @@ class QueryCache(Standby):
             return self._explained_offline(call, con, options, around.freshness(options))
         return explain(call, con, options, around)
 
+    @property
+    def policy_in_force(self) -> Policy:
+        """`policy`, after what comes before it."""
+        return self.policy if self.overriding is None else _over(self.overriding, self.policy)
+
     def _resolved(self, options: CacheOptions) -> CacheOptions:
         """What the caller says, and where he is silent the cache; of a ttl it must be known who gave it."""
-        return options.over(replace(self.policy, ttl=None))
+        return options.over(replace(self.policy_in_force, ttl=None))
 
     def _surroundings(self) -> Surroundings:
-        ttl = self.policy.lifetime
+        ttl = self.policy_in_force.lifetime
         return Surroundings(self._store, ttl, self._store_params, self._started, self._clock())
 
     def ask(
@@ -259,10 +266,12 @@ class QueryCache(Standby):
         If it is to be fetched and stored, `before` gets what is known of the answer, before the database is asked.
         While somebody else asks the same, `waiting` gets a line each second; without it, the log gets one.
         """
+        wants_refresh = bool(options.refresh)
         options = self._resolved(options)
         if options.offline:
             freshness = self._surroundings().freshness(options)
-            return self._counted(self._offline(call, con, options, freshness))
+            standing = self._counted(self._offline(call, con, options, freshness))
+            return replace(standing, detail=report.gave_way(standing.detail)) if wants_refresh else standing
         is_refresh = bool(options.refresh)
         with Flight(self._flights, self._telling(waiting), is_refresh=is_refresh) as flight:
             result = self._answer(call, con, options, flight, before)
@@ -606,6 +615,10 @@ class QueryCache(Standby):
         from sqlcache_nb.sources import writing
 
         return Written(*writing.execute(con, sql, params, self._invalidated_by))
+
+
+_over = lru_cache(maxsize=8)(Policy.over)
+"""One policy over another, which each hit asks for."""
 
 
 def _fitting(options: CacheOptions, source: Source) -> CacheOptions:

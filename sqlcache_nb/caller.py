@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from pathlib import PurePath
 from types import FrameType, FunctionType
 from typing import Any, ParamSpec, TypeVar
 
@@ -14,9 +15,33 @@ T = TypeVar("T")
 def _first_outside() -> FrameType:
     """The frame of the first caller outside this library."""
     frame = sys._getframe()  # noqa: SLF001  # as the warnings module itself does
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "sqlcache_nb":
+    while frame.f_back is not None and _is_ours(frame):
         frame = frame.f_back
     return frame
+
+
+def _is_ours(frame: FrameType) -> bool:
+    return str(frame.f_globals.get("__name__", "")).partition(".")[0] == "sqlcache_nb"
+
+
+def place_of(fault: BaseException) -> str:
+    """Where this library was called that raised an error, for a person; "" where that is not known.
+
+    Args:
+        fault: what was raised, and came as far as its traceback says.
+
+    Example:
+        In a notebook's cell it reads `line 3`, in a module `helpers.py, line 12`.
+    """
+    outside, trace = None, fault.__traceback__
+    while trace is not None and not _is_ours(trace.tb_frame):
+        outside, trace = trace, trace.tb_next
+    if outside is None or trace is None:
+        return ""
+    line = f"line {outside.tb_lineno}"
+    if outside.tb_frame.f_globals.get("__name__") == "__main__":
+        return line
+    return f"{PurePath(outside.tb_frame.f_code.co_filename).name}, {line}"
 
 
 def as_if_called_outside(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -27,19 +27,29 @@ from __future__ import annotations
 
 import warnings
 
-from sqlcache_nb.caller import as_if_called_outside
+from sqlcache_nb.caller import as_if_called_outside, place_of
 
 
 class SqlcacheError(Exception):
     """Root of the errors that this library raises of its own."""
 
 
+def _in_short(fault: SqlcacheError) -> list[str]:
+    """What IPython shows in place of a traceback (its hook `_render_traceback_`): a person's slip needs no more."""
+    place = place_of(fault)
+    return [f"{type(fault).__name__}{f' ({place})' if place else ''}: {fault}"]
+
+
 class CacheMiss(SqlcacheError, LookupError):
     """Offline, and nothing is stored of the question."""
+
+    _render_traceback_ = _in_short
 
 
 class ConfigError(SqlcacheError, ValueError):
     """A ttl, an option or a configuration file that cannot be understood."""
+
+    _render_traceback_ = _in_short
 
 
 class EntryNotFound(SqlcacheError, LookupError):

@@ -152,6 +152,19 @@ def _elapsed(result: Result, entry: Entry | None) -> float | None:
     return entry.provenance.elapsed
 
 
+def gave_way(detail: str) -> str:
+    """What is said of an answer whose refresh gave way, since it was offline.
+
+    Args:
+        detail: what is said besides.
+
+    Example:
+        >>> gave_way("")
+        'not refreshed while offline'
+    """
+    return _BETWEEN.join(filter(None, [detail, "not refreshed while offline"]))
+
+
 def awaited(result: Result, *, now: datetime) -> str:
     """The line of an answer as far as it is known before the database is asked.
 

@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import Engine
 
 import sqlcache_nb
-from sqlcache_nb import Outcome, QueryCache, api, cached_read_sql, default_cache
+from sqlcache_nb import Outcome, Policy, QueryCache, api, cached_read_sql, default_cache
 from tests.strict import differences
 
 KEYWORDS = [
@@ -121,3 +121,23 @@ def test_every_export_exists_once_and_is_imported_for_type_checkers() -> None:
     assert set(sqlcache_nb.__all__) <= set(dir(sqlcache_nb))
     with pytest.raises(AttributeError, match="nothing_of_ours"):
         sqlcache_nb.nothing_of_ours  # noqa: B018
+
+
+def test_what_comes_before_the_policy_of_the_default_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(api, "_overriding", [])
+    api.override(Policy(offline=True))  # before that cache is made
+    cache = default_cache()
+    assert cache.policy_in_force == Policy(offline=True)
+    cache.policy = mine = Policy(ttl="1h", offline=False)
+    assert cache.policy_in_force == Policy(ttl="1h", offline=True)
+    api.override(Policy(ttl="7d"))
+    assert cache.policy_in_force == Policy(ttl="7d", offline=False)
+    api.override(None)
+    assert cache.policy_in_force is cache.policy is mine
+
+
+def test_another_cache_keeps_to_its_own_policy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(api, "_overriding", [])
+    api.override(Policy(offline=True))
+    with QueryCache(tmp_path / "own") as cache:
+        assert cache.policy_in_force is cache.policy

@@ -72,3 +72,15 @@ def test_pandas_own_warnings_show_where_it_was_asked(
         list(frame)
     assert {warning.filename for warning in seen} == {__file__}
     assert [warning.lineno - here for warning in seen] == ([1] if options else [0])
+
+
+def test_the_place_of_a_fault_is_the_line_that_called() -> None:
+    with pytest.raises(ValueError, match="x") as fault:
+        LIBRARY["fail"]()
+    assert caller.place_of(fault.value) == f"test_caller.py, line {line() - 1}"
+
+
+def test_the_place_of_a_fault_that_is_not_ours_or_was_never_raised_is_not_known() -> None:
+    with pytest.raises(ValueError, match="x") as fault:
+        int("x")
+    assert caller.place_of(fault.value) == caller.place_of(ValueError()) == ""

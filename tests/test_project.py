@@ -8,9 +8,12 @@ import json
 import pkgutil
 import re
 import shutil
+import sqlite3
 import subprocess
+import textwrap
 import tomllib
 import warnings
+from contextlib import closing
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -18,7 +21,9 @@ from typing import Any
 import pytest
 
 import sqlcache_nb
+from sqlcache_nb import Policy, Probe, Strength, Validator, config, validators
 from sqlcache_nb.errors import SqlcacheWarning
+from sqlcache_nb.identity import SourceIdentity
 from sqlcache_nb.notebook import grammar
 
 ROOT = Path(__file__).parents[1]
@@ -107,6 +112,35 @@ def test_the_readme_knows_the_options_of_the_magic_and_no_others() -> None:
     assert set(re.findall(r"--[a-z][a-z-]*", section)) == options
     for verb in grammar.USAGE:
         assert f"%cachedsql {verb}" in section
+
+
+def test_the_readme_knows_the_settings_and_no_others() -> None:
+    readme = text_of("README.md")
+    section = readme.split("\n## Where things are\n")[1].split("\n## ")[0]
+    table = tomllib.loads(textwrap.dedent(section.split("```toml\n")[1].split("```")[0]))
+    assert table["tool"]["sqlcache_nb"].keys() == set(config._SETTINGS)
+    assert {f"SQLCACHE_NB_{each.name.upper()}" for each in fields(Policy)} <= set(
+        re.findall(r"SQLCACHE_NB_\w+", section)
+    )
+
+
+def test_the_readmes_validator_tells(tmp_path: Path) -> None:
+    section = text_of("README.md").split("\n## Validators\n")[1].split("\n## ")[0]
+    names: dict[str, Any] = {}
+    exec(section.split("```python\n")[1].split("```")[0], names)  # what is there, as one would type it
+    validator: Validator = names["load_log"]
+    entry_point = tomllib.loads(section.split("```toml\n")[1].split("```")[0])
+    group = entry_point["project"]["entry-points"][validators.GROUP]
+    assert group[validator.name].rpartition(":")[2] == "load_log"
+    with closing(sqlite3.connect(tmp_path / "load.db")) as con, con:
+        probe = Probe(SourceIdentity("sqlite", "pysqlite"), lambda sql: con.execute(sql).fetchall())
+        con.execute("create table load_log (finished_at text)")
+        assert validator.token(probe) is None
+        con.execute("insert into load_log values ('2026-11-21')")
+        assert validator.token(probe) == "2026-11-21"
+    assert validator.strength is Strength.HEURISTIC
+    assert "sqlite" in validator.dialects
+    assert validator.wants_tables is False
 
 
 def test_versions_agree() -> None:

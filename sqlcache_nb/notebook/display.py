@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from IPython.display import display
 
 from sqlcache_nb import notes, quantities, report
+from sqlcache_nb.lifetime import Until
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -29,9 +31,12 @@ HELP = """\
 
 CON        a variable with an engine, connection or session, a URL, or an alias; without it the last one used
 NAME <<    keep the frame in this variable and show nothing
---ttl AGE        answer from the cache up to this age: 30m, 1h, 7d, forever
+--ttl TIME       how long an answer is fresh: 30m, 1h, 7d, today, session, forever
 --refresh        ask the database again and replace what is stored
---no-store       neither read nor write the cache
+--no-store       neither read nor write the cache      --offline  never ask the database; any age will do
+--stale-while-revalidate TIME   so long show a stale answer at once, and fetch it anew in the background
+--stale-if-error TIME           so long show a stale answer where the database is out of reach
+--validate V     auto, true, false, a validator's name, or SQL in quotes: "select max(updated_at) from t"
 --name N         a name of yours for the entry         --tag T   a label to list and clear by
 --params DICT    take :name from this dict             --quiet   no line about where the result came from
 --store-random   keep an answer that is left to chance, random() or a sample, too
@@ -113,6 +118,7 @@ def entries_table(entries: DataFrame, now: datetime) -> DataFrame:
         "size": [quantities.size(number) for number in entries["bytes"]],
         "fetched": [quantities.moment(when) for when in fetched],
         "age": [quantities.age((now - when).total_seconds()) for when in fetched],
+        "ttl": [_ttl(ttl) for ttl in entries["ttl"]],
         "used": [quantities.ago((now - when.to_pydatetime()).total_seconds()) for when in entries["used_at"]],
         "took": [quantities.duration(seconds) for seconds in entries["elapsed"]],
         "pinned": ["pinned" if pinned else "" for pinned in entries["pinned"]],
@@ -145,6 +151,7 @@ def entry_text(
         "tables": ", ".join(provenance.tables),
         "params": ", ".join(f":{name} = {value}" for name, value in provenance.params.items()),
         "fetched": quantities.moment_and_age(provenance.fetched_at, now),
+        "validated": _validated(entry, now),
         "used": quantities.moment_and_age(last_used, now),
         "took": quantities.duration(provenance.elapsed),
         "shape": quantities.shape(provenance.rows, provenance.columns),
@@ -152,6 +159,7 @@ def entry_text(
         "size": quantities.size(entry.bytes),
         "fresh": report.fresh_while(entry, default_ttl=default_ttl, now=now),
         "replaced": notes.replaced(previous, now),
+        "validators": ", ".join(sorted(map(_validator, entry.tokens))),
         "checksum": entry.checksum,
         "versions": ", ".join(f"{name} {version}" for name, version in provenance.versions.items()),
     }
@@ -174,6 +182,24 @@ def stats_text(stats: Stats) -> str:
     }
     latest = list(stats.days.items())[-_DAYS:]
     return _aligned(facts | {str(day): _tally_text(tally) for day, tally in reversed(latest)})
+
+
+def _ttl(ttl: Any) -> str:
+    """A time to live as one may give it; "" where none was given, which pandas may have made NaN of."""
+    if isinstance(ttl, str):
+        return str(Until(ttl))
+    if ttl is None or math.isnan(ttl):
+        return ""
+    return "forever" if ttl == math.inf else quantities.duration(ttl)
+
+
+def _validator(name: str) -> str:
+    """A validator's name for a person: that of his own SQL is a digest."""
+    return "SQL of your own" if name.startswith("sql:") else name
+
+
+def _validated(entry: Entry, now: datetime) -> str:
+    return "" if entry.validated_at is None else quantities.moment_and_age(entry.validated_at, now)
 
 
 def _tally_text(tally: Stats | Tally) -> str:

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from sqlcache_nb.errors import ConfigError, NotebookError
 from sqlcache_nb.lifetime import parse_age, parse_ttl, parse_window
 from sqlcache_nb.notebook.hints import nearest
+from sqlcache_nb.policy import Validate
 
 OPTION = re.compile(r"--?[A-Za-z]")
 """How a word begins that is an option."""
@@ -24,15 +25,29 @@ FLAG = re.compile(r"--?[\w-]+")
 
 _WORD = re.compile(r"""(?:"[^"]*"|'[^']*'|\S)+""")
 _QUOTED = re.compile(r""""([^"]*)"|'([^']*)'""")
-_FORMS = '"90s", "5m", "1h", "7d", "2w"'
-# What each option of a time understands, and how that is worded.
-_TIMES: dict[str, tuple[Callable[[str], object], str]] = {
-    "ttl": (parse_ttl, f'a time: {_FORMS}, "today", "session" or "forever"'),
-    "older_than": (parse_age, f'a time: {_FORMS} or "forever"'),
-    "unused_for": (parse_age, f'a time: {_FORMS} or "forever"'),
-    "stale_while_revalidate": (lambda text: parse_window(text, ""), f"a bounded time: {_FORMS}"),
-    "stale_if_error": (lambda text: parse_window(text, ""), f"a bounded time: {_FORMS}"),
+_TIMES = '"90s", "5m", "1h", "7d", "2w"'
+_AGE = f'a time: {_TIMES} or "forever"'
+_BOUNDED = f"a bounded time: {_TIMES}"
+# What is accepted by the options that do not take any word.
+_FORMS = {
+    "ttl": f'a time: {_TIMES}, "today", "session" or "forever"',
+    "older_than": _AGE,
+    "unused_for": _AGE,
+    "stale_while_revalidate": _BOUNDED,
+    "stale_if_error": _BOUNDED,
+    "validate": 'auto, true, false, SQL in quotes ("select max(updated_at) from t"), or the name of a validator',
 }
+_CHECKS: dict[str, Callable[[str], object]] = {
+    "ttl": parse_ttl,
+    "older_than": parse_age,
+    "unused_for": parse_age,
+    "stale_while_revalidate": lambda text: parse_window(text, ""),
+    "stale_if_error": lambda text: parse_window(text, ""),
+}
+_VALIDATE: dict[str, Validate] = {"auto": "auto", "true": True, "false": False}
+
+
+_BEGIN_QUERY = frozenset("from select show table values with".split())
 
 
 class Word(NamedTuple):
@@ -103,12 +118,12 @@ def _set(
     if word is None:
         word = next(queue, None)
         if word is None or (OPTION.match(word.text) and not word.quoted):
-            raise NotebookError(f"{flag} needs a value: {flag} {option.name.upper()}")
+            raise NotebookError(
+                f"{flag} needs a value: {_FORMS.get(option.name, f'{flag} {option.name.upper()}')}"
+            )
     if word.open:
         raise NotebookError(f"{flag}: a quote is not closed")
-    value = word.text
-    if option.name in _TIMES:
-        _check_time(flag, value, *_TIMES[option.name])
+    value = _value(option.name, flag, word)
     if isinstance(option.default, tuple):
         values[option.name] = (*values.get(option.name, ()), value)
     elif option.name in values:
@@ -117,14 +132,22 @@ def _set(
         values[option.name] = value
 
 
-def _check_time(flag: str, value: str, parse: Callable[[str], object], forms: str) -> None:
-    try:
-        parse(value)
-    except ConfigError:
-        fault = f"{flag} takes {forms}"
-    else:
-        return
-    raise NotebookError(fault)
+def _value(name: str, flag: str, word: Word) -> Validate:
+    """What was typed as an option's value."""
+    value: Validate = word.text
+    is_fault = False
+    if name == "validate":
+        value = _VALIDATE.get(word.text.strip().lower(), word.text)
+        # SQL without its quotes is torn apart: one word of it is no name.
+        is_fault = not word.text.strip() or (not word.quoted and word.text.lower() in _BEGIN_QUERY)
+    elif name in _CHECKS:
+        try:
+            _CHECKS[name](word.text)
+        except ConfigError:
+            is_fault = True
+    if is_fault:
+        raise NotebookError(f"{flag} takes {_FORMS[name]}")
+    return value
 
 
 def _unknown(flag: str, flags: Iterable[str]) -> str:

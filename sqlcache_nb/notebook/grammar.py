@@ -20,6 +20,7 @@ from sqlcache_nb.errors import NotebookError
 from sqlcache_nb.notebook.flags import FLAG, OPTION, Word, flags_of, take_options, words_of
 from sqlcache_nb.notebook.hints import nearest
 from sqlcache_nb.notebook.lexer import tokens
+from sqlcache_nb.policy import Policy, Validate
 
 _TARGET = re.compile(r"(.*?)=?<<")
 _PLAIN_WORD = re.compile(r"[\w.-]+")
@@ -38,9 +39,13 @@ class Options:
     """How a query is to be answered.
 
     Args:
-        ttl: age up to which a stored result is fresh, as typed ("1h").
+        ttl: how long a result is fresh, as typed ("1h", "today").
         refresh: fetch again and replace.
         no_store: neither read nor write the cache.
+        offline: never ask the database.
+        stale_while_revalidate: a time for which a stale result is served while it is fetched anew, as typed.
+        stale_if_error: a time for which a stale result is served where the database is out of reach, as typed.
+        validate: which validator is asked: "auto", True, False, SQL, or a name.
         name: a person's own word for the result.
         tag: labels for the result.
         params: name of the variable whose dict holds the parameters.
@@ -53,6 +58,10 @@ class Options:
     ttl: str | None = None
     refresh: bool = False
     no_store: bool = False
+    offline: bool = False
+    stale_while_revalidate: str | None = None
+    stale_if_error: str | None = None
+    validate: Validate | None = None
     name: str | None = None
     tag: tuple[str, ...] = ()
     params: str | None = None
@@ -60,6 +69,13 @@ class Options:
     store_random: bool = False
     pin: bool = False
     write: bool = False
+
+    @property
+    def policy(self) -> dict[str, Any]:
+        """What was typed of a `Policy`, by its names: a switch that was not is left to what is configured."""
+        typed = {each.name: getattr(self, each.name) for each in fields(Policy)}
+        switches = {"refresh", "no_store", "offline"}
+        return {name: value for name, value in typed.items() if not (name in switches and value is False)}
 
 
 @dataclass(frozen=True, slots=True)

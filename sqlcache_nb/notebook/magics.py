@@ -6,21 +6,13 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, assert_never
 
-from IPython.core.magic import (
-    Magics,
-    line_cell_magic,
-    magics_class,
-    needs_local_scope,
-    no_var_expand,
-)
-from traitlets import Bool, Float, Instance, TraitError, Unicode, Union, validate
+from IPython.core.magic import line_cell_magic, magics_class, needs_local_scope, no_var_expand
 
 from sqlcache_nb import notes, report
 from sqlcache_nb.errors import (
-    ConfigError,
     EntryNotFound,
     NotCachedWarning,
     NotebookError,
@@ -28,7 +20,6 @@ from sqlcache_nb.errors import (
     SqlcacheWarning,
 )
 from sqlcache_nb.guard import Kind, examine, kind_of
-from sqlcache_nb.lifetime import parse_ttl
 from sqlcache_nb.notebook import grammar
 from sqlcache_nb.notebook.awaited import AwaitedLine
 from sqlcache_nb.notebook.binding import Question, bind
@@ -36,10 +27,10 @@ from sqlcache_nb.notebook.connections import Connections, Scope, facts_of, is_he
 from sqlcache_nb.notebook.display import HELP, entries_table, entry_text, show, show_frame, stats_text
 from sqlcache_nb.notebook.faults import Interrupted, is_interrupt, message_of
 from sqlcache_nb.notebook.lexer import tokens
-from sqlcache_nb.notebook.lines import LineHandler
+from sqlcache_nb.notebook.lines import LineHandler, in_words
 from sqlcache_nb.notebook.parameters import look_up, look_up_in, scan
+from sqlcache_nb.notebook.settings import Settings
 from sqlcache_nb.notebook.statements import split
-from sqlcache_nb.policy import Policy
 from sqlcache_nb.redaction import redact
 from sqlcache_nb.writes import touched_tables
 
@@ -56,22 +47,13 @@ _TRANSACTIONS = frozenset({"begin", "commit", "end", "release", "rollback", "sav
 
 
 @magics_class
-class CachedSQLMagics(Magics):
-    """The magic's settings, for `%config CachedSQLMagics`, and what it remembers."""
-
-    ttl = Union(
-        [Unicode(), Float(), Instance(timedelta)],
-        default_value=None,
-        allow_none=True,
-        help='Age up to which results are fresh that were stored without a ttl: "1h", "forever", seconds, a timedelta.',
-    ).tag(config=True)
-    quiet = Bool(default_value=False, help="Show no line about where a result came from.").tag(config=True)
+class CachedSQLMagics(Settings):
+    """The magic, and what it remembers; `%config CachedSQLMagics` shows its settings."""
 
     def __init__(self, shell: Any = None, **traits: Any) -> None:
         super().__init__(shell, **traits)
         self._ipython: Any = shell  # traitlets would have it that there may be none
         self._connections = Connections()
-        self._before: Policy | None = None
         self._lines = LineHandler(lambda: bool(self.quiet))
         self._lines.attach()
 
@@ -92,9 +74,16 @@ class CachedSQLMagics(Magics):
         after IN. A table's bare name reads the whole table.
 
         Options, in any order:
-          --ttl AGE      answer from the cache up to this age: 30m, 1h, 7d, forever
+          --ttl TIME     how long an answer is fresh: 30m, 1h, 7d, today, session, forever
           --refresh      ask the database again, and replace what is stored
           --no-store     neither read nor write the cache
+          --offline      never ask the database: what is stored is the answer, of any age
+          --stale-while-revalidate TIME
+                         so long show a stale answer at once, and fetch it anew in the background
+          --stale-if-error TIME
+                         so long show a stale answer where the database is out of reach
+          --validate V   auto (database files), true (servers, too), false, a name, or SQL of your own:
+                         "select max(updated_at) from t"
           --name N       a name of yours for the entry
           --tag T        a label to list and clear by
           --params DICT  take :name from the dict in this variable, and from nowhere else
@@ -120,7 +109,8 @@ class CachedSQLMagics(Magics):
           %cachedsql connect ALIAS URL_OR_VARIABLE     $ENV in a URL is expanded
           %cachedsql why [CON] [options] SELECT ...    hit, miss, stale or refused, and why; or as %%cachedsql why
 
-        Settings: %config CachedSQLMagics.ttl = "1h", %config CachedSQLMagics.quiet = True
+        Settings: %config CachedSQLMagics.offline = True, and likewise quiet, ttl, refresh, no_store,
+        stale_while_revalidate, stale_if_error, validate; %config CachedSQLMagics shows them
         """
         scopes = (local_ns or {}, self._ipython.user_ns)
         try:
@@ -140,27 +130,16 @@ class CachedSQLMagics(Magics):
         raise failure
 
     def close(self) -> None:
-        """Close the engines and the cache that were made here, and show no more lines."""
+        """Close the engines that were made here, show no more lines, and leave the cache to its own policy."""
         self._lines.detach()
+        self.withdraw()
         self._connections.close()
 
-    @validate("ttl")
-    def _check_ttl(self, proposal: Mapping[str, Any]) -> Any:
-        try:
-            if proposal["value"] is not None:
-                parse_ttl(proposal["value"])
-        except ConfigError as fault:
-            raise TraitError(str(fault)) from None
-        return proposal["value"]
-
     def _cache(self) -> QueryCache:
-        """The default cache, with the ttl of `%config`."""
+        """The default cache."""
         from sqlcache_nb.api import default_cache
 
         cache = default_cache()
-        if self._before is None:
-            self._before = cache.policy
-        cache.policy = Policy(ttl=self.ttl).over(self._before)
         if announcement := cache.announce():
             show(announcement)
         return cache
@@ -211,6 +190,8 @@ class CachedSQLMagics(Magics):
             _step(statement, kind, con, dialect, options, scopes)
             for statement, kind in zip(statements, kinds, strict=True)
         ]
+        if self._is_offline(options):
+            _check_offline(steps)
         *before, last = steps
         for number, step in enumerate(before, 1):
             with _numbered(number, len(steps)):
@@ -272,7 +253,8 @@ class CachedSQLMagics(Magics):
                 cache = self._cache()
                 entry = cache.find(key)
                 last_used, previous = cache.last_used(entry), cache.previous(entry.key)
-                show(entry_text(entry, _now(), cache.policy.lifetime, last_used, previous))
+                ttl = cache.policy_in_force.lifetime
+                show(entry_text(entry, _now(), ttl, last_used, previous))
             case grammar.Pin(key, pinned):
                 entry = self._cache().pin(key) if pinned else self._cache().unpin(key)
                 show(notes.pinned(entry, _now()) if pinned else notes.unpinned(entry))
@@ -305,6 +287,10 @@ class CachedSQLMagics(Magics):
             return notes.would_remove(removed.entries, removed.bytes)
         return notes.removed(removed.entries, removed.bytes, all_of_them=verb.all)
 
+    def _is_offline(self, options: grammar.Options) -> bool:
+        """Whether the database may not be asked, whoever says so."""
+        return options.offline or bool(self._cache().policy_in_force.offline)
+
     def _show(self, text: str, options: grammar.Options) -> None:
         if not (self.quiet or options.quiet):
             show(text)
@@ -313,15 +299,7 @@ class CachedSQLMagics(Magics):
     def _warnings_in_words(self) -> Iterator[None]:
         """Our warnings as lines; one that says "not cached" is left to the line of provenance."""
         with warnings.catch_warnings():
-            show_others = warnings.showwarning
-
-            def shown(message: Any, category: type[Warning], *place: Any, **more: Any) -> None:
-                if issubclass(category, SqlcacheWarning):
-                    show(report.one_line(redact(str(message))))
-                else:
-                    show_others(message, category, *place, **more)
-
-            warnings.showwarning = shown
+            warnings.showwarning = in_words(warnings.showwarning)
             warnings.simplefilter("always", SqlcacheWarning)
             warnings.simplefilter("ignore", NotCachedWarning)
             # Of a driver's own connection, too, the line of provenance says enough.
@@ -380,9 +358,7 @@ def _asked(question: Question, con: Any, options: grammar.Options) -> tuple[Pand
         PandasCall(question.sql, params=question.params),
         con,
         CacheOptions(
-            ttl=options.ttl,
-            refresh=options.refresh,
-            no_store=options.no_store,
+            **options.policy,
             name=options.name,
             tag=options.tag or None,
             store_random=options.store_random,
@@ -427,6 +403,16 @@ def _check_kind(kind: Kind, options: grammar.Options) -> None:
     if options.write and kind in {Kind.QUERY, Kind.INFO}:
         raise NotebookError(
             "--write is for statements that change the database; this one reads: leave it out"
+        )
+
+
+def _check_offline(steps: list[_Step]) -> None:
+    """Refuse what cannot be answered without the database."""
+    if any(step.writes for step in steps):
+        raise NotebookError("offline: nothing is written, and nothing was run")
+    if len(steps) > 1:
+        raise NotebookError(
+            "offline: of several statements only the last is cached: give it a cell of its own"
         )
 
 

@@ -27,6 +27,7 @@ from sqlcache_nb.notebook.grammar import (
     parse_line,
     usage_hint,
 )
+from sqlcache_nb.policy import Policy
 
 
 @pytest.mark.parametrize(
@@ -71,6 +72,87 @@ def test_every_option() -> None:
     )
 
 
+def test_every_option_of_a_policy() -> None:
+    line = "--offline --stale-while-revalidate 1h --stale-if-error=7d --validate true --ttl today"
+    options = parse_cell(line).options
+    assert options == Options(
+        ttl="today",
+        offline=True,
+        stale_while_revalidate="1h",
+        stale_if_error="7d",
+        validate=True,
+    )
+    assert options.policy == {
+        "ttl": "today",
+        "offline": True,
+        "stale_while_revalidate": "1h",
+        "stale_if_error": "7d",
+        "validate": True,
+    }
+
+
+def test_a_switch_that_was_not_typed_says_nothing() -> None:
+    said = Options().policy
+    assert not said.keys() & {"refresh", "no_store", "offline"}
+    assert set(said.values()) == {None}
+    assert Policy(**said) == Policy()
+    assert Options(validate=False).policy["validate"] is False
+
+
+@pytest.mark.parametrize(
+    ("typed", "validate"),
+    [
+        ("auto", "auto"),
+        ("True", True),
+        ("false", False),
+        ("snapshot", "snapshot"),
+        ("'select max(updated_at) from t'", "select max(updated_at) from t"),
+        ("\"select max(at) from t where x = 'a'\"", "select max(at) from t where x = 'a'"),
+    ],
+)
+@pytest.mark.parametrize("between", [" ", "="])
+def test_validate(typed: str, validate: str | bool, between: str) -> None:
+    option = f"--validate{between}{typed}"
+    assert parse_cell(f"db {option} out <<").options.validate == validate
+    request = parse_line(f"{option} SELECT 1")
+    assert request == LineQuery("SELECT 1", Options(validate=validate))
+
+
+@given(
+    st.text().filter(
+        lambda text: '"' not in text and text.strip().lower() not in ("", "auto", "true", "false")
+    )
+)
+def test_sql_of_ones_own_is_one_word_in_quotes(sql: str) -> None:
+    assert parse_line(f'--validate "{sql}" db SELECT 1', lambda word: word == "db") == LineQuery(
+        "SELECT 1", Options(validate=sql), "db"
+    )
+    assert parse_cell(f'db --validate="{sql}" out <<') == CellRequest("db", "out", Options(validate=sql))
+
+
+@given(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "ttl": st.sampled_from(["90s", "today", "session", "forever", "0"]),
+            "refresh": st.just(True),
+            "no_store": st.just(True),
+            "offline": st.just(True),
+            "stale_while_revalidate": st.sampled_from(["90s", "7d"]),
+            "stale_if_error": st.sampled_from(["1h", "0"]),
+            "validate": st.sampled_from(["auto", "select max(a) from t", "own"]),
+        },
+    )
+)
+def test_what_is_typed_is_what_the_policy_says(said: dict[str, str | bool]) -> None:
+    words = [
+        f"--{name.replace('_', '-')}" + ("" if value is True else f" '{value}'")
+        for name, value in said.items()
+    ]
+    policy = parse_cell(" ".join(words)).options.policy
+    assert {name: value for name, value in policy.items() if value is not None} == said
+
+
 def test_options_stand_in_any_order() -> None:
     parts = ["db", "--ttl 1h", "--refresh", "--name=n", "out <<"]
     requests = {
@@ -93,7 +175,18 @@ def test_options_may_part_the_name_from_its_arrow() -> None:
         ("-ttl 1h", "-ttl (did you mean --ttl?)"),
         ("--no_store", "did you mean --no-store?"),
         ("--xyzzy", "known: --ttl, --refresh"),
-        ("--ttl", "--ttl needs a value"),
+        (
+            "--ttl",
+            '--ttl needs a value: a time: "90s", "5m", "1h", "7d", "2w", "today", "session" or "forever"',
+        ),
+        ("--validate", "--validate needs a value: auto, true, false, SQL in quotes"),
+        ("--validate --refresh", '--validate needs a value: auto, true, false, SQL in quotes ("select max('),
+        ("--validate ''", "--validate takes auto, true, false, SQL in quotes"),
+        ("--validate select max(a) from t", "--validate takes auto, true, false, SQL in quotes"),
+        ("--offline=yes", "--offline is a switch"),
+        ("--stale-if-error forever", '--stale-if-error takes a bounded time: "90s"'),
+        ("--stale-while-revalidate", '--stale-while-revalidate needs a value: a bounded time: "90s"'),
+        ("--stale-if-eror 1h", "did you mean --stale-if-error?"),
         ("--name --quiet", "--name needs a value"),
         ("--ttl 1h --ttl 2h", "--ttl is given twice"),
         ("--quiet=yes", "--quiet is a switch"),

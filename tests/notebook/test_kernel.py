@@ -135,3 +135,62 @@ def test_a_slow_fault_leaves_one_line(kernels: Path) -> None:
     line, fault = notebook.cells[2].outputs
     assert line["data"]["text/plain"] == "miss: first time · flights.db · no answer"
     assert fault["traceback"] == ["NotebookError: no such table: flihgts · flights.db"]
+
+
+# --- offline ------------------------------------------------------------------------------------------------------
+
+PLAIN = """\
+from sqlalchemy import text
+from sqlcache_nb import cached_read_sql
+cached_read_sql(text("SELECT * FROM flights WHERE id < :limit"), db, params={"limit": limit})"""
+FORBID = """\
+from sqlalchemy import event
+def refuse(*_):
+    raise AssertionError("the database was asked")
+for name in ("do_connect", "before_cursor_execute"):
+    event.listen(db, name, refuse)"""
+OFFLINE = "%config CachedSQLMagics.offline = True"
+
+
+@pytest.mark.parametrize("by", ["environment", "config"])
+def test_an_offline_notebook_is_served_without_its_database(
+    kernels: Path, database: Path, monkeypatch: pytest.MonkeyPatch, by: str
+) -> None:
+    first = run(kernels, SETUP, QUERY)
+    database.unlink()
+    if by == "environment":
+        monkeypatch.setenv("SQLCACHE_NB_OFFLINE", "1")
+    go_offline = OFFLINE if by == "config" else "pass"
+    second = run(kernels, SETUP, go_offline, FORBID, PLAIN, QUERY, QUERY + " + 0", "after = 1")
+    assert second.metadata["end"] == "CellExecutionError"
+    for cell in (3, 4):
+        *told, table = shown(second, cell)
+        assert table == shown(first, 1)[-1]
+        assert "offline" in told[-1]
+        assert len(told) == 1
+        assert not [output for output in second.cells[cell].outputs if output.get("name") == "stderr"]
+    (fault,) = second.cells[5].outputs
+    (told,) = fault["traceback"]
+    assert fault["ename"] == "NotebookError"
+    assert told.startswith("NotebookError: offline: ")
+    assert len(told.splitlines()) <= 2
+    assert second.cells[6].execution_count is None
+    assert not database.exists()
+
+
+def test_a_miss_of_the_plain_function_offline_is_short(kernels: Path) -> None:
+    notebook = run(kernels, SETUP, OFFLINE, PLAIN)
+    (fault,) = notebook.cells[2].outputs
+    (told,) = fault["traceback"]
+    assert fault["ename"] == "CacheMiss"
+    assert told.startswith("CacheMiss (line 3): offline: ")
+    assert len(told.splitlines()) <= 2
+
+
+def test_a_slip_in_an_option_is_one_line(kernels: Path) -> None:
+    slip = PLAIN.replace("params=", "ttl='soon', params=")
+    notebook = run(kernels, SETUP, slip)
+    (fault,) = notebook.cells[1].outputs
+    (told,) = fault["traceback"]
+    assert told.startswith("ConfigError (line 3): ttl='soon' is not a time: give seconds, a timedelta, ")
+    assert len(told.splitlines()) == 1

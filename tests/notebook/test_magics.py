@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,7 @@ from sqlalchemy.orm import Session
 from sqlcache_nb import QueryCache, api
 from sqlcache_nb.errors import NotebookError
 from sqlcache_nb.notebook import load_ipython_extension, unload_ipython_extension
+from sqlcache_nb.policy import Policy
 
 if TYPE_CHECKING:
     from tests.notebook.conftest import Notebook
@@ -335,7 +336,7 @@ def test_list_and_info(notebook: Notebook) -> None:
         assert notebook.run(f"%cachedsql info {key}") is None
         for told in (
             "flights.db (sqlite)",
-            "name      delays",
+            "name        delays",
             "a, b",
             "least",
             "2 x 4",
@@ -615,7 +616,7 @@ def test_the_ttl_of_config_may_be_a_timedelta(notebook: Notebook) -> None:
     notebook.run("%config CachedSQLMagics.ttl = timedelta(minutes=30)")
     notebook.run(DAYS.format(""))
     notebook.run("%cachedsql info " + notebook.run("%cachedsql list")["key"][0])
-    assert "fresh     for 30 min, until " in notebook.shown
+    assert "fresh       for 30 min, until " in notebook.shown
 
 
 def test_invalidate(notebook: Notebook, executed: list[str]) -> None:
@@ -628,7 +629,7 @@ def test_invalidate(notebook: Notebook, executed: list[str]) -> None:
     notebook.run("%cachedsql invalidate")
     assert notebook.shown == "invalidated 2 entries"
     notebook.run("%cachedsql info n1")
-    assert "fresh     no longer; it was invalidated " in notebook.shown
+    assert "fresh       no longer; it was invalidated " in notebook.shown
     notebook.run("%%cachedsql db --ttl forever\nSELECT 1 AS n FROM flights")
     assert notebook.shown.startswith("miss: invalidated just now · ")
     notebook.run("%cachedsql invalidate --table FLIGHTS")
@@ -655,7 +656,7 @@ def test_invalidate_bare_means_what_this_kernel_has_used(notebook: Notebook, dat
 def test_info_says_how_long(notebook: Notebook) -> None:
     notebook.run(DAYS.format("--name days"))
     notebook.run("%cachedsql info days")
-    assert "fresh     for 1 h at most, until " in notebook.shown
+    assert "fresh       for 1 h at most, until " in notebook.shown
     assert "it asks for the time" in notebook.shown
 
 
@@ -666,10 +667,215 @@ def test_what_was_stored_with_a_ttl_keeps_it(notebook: Notebook) -> None:
     assert notebook.shown.startswith("hit · ")
 
 
-def test_a_bad_ttl_of_config(notebook: Notebook, caplog: pytest.LogCaptureFixture) -> None:
-    notebook.run("%config CachedSQLMagics.ttl = 'soon'")  # traitlets only warns
-    assert "not a time" in caplog.text
-    assert notebook.run("%config CachedSQLMagics.ttl") is None
+def test_a_stale_answer_where_only_the_validator_decides(notebook: Notebook, database: Path) -> None:
+    notebook.run("%%cachedsql db --ttl forever\nSELECT * FROM flights")
+    with closing(sqlite3.connect(database)) as con, con:
+        con.execute("delete from flights where id = 1")
+    assert len(notebook.run("%%cachedsql db --validate false\nSELECT * FROM flights")) == 4
+    assert "hit · " in notebook.shown
+    assert len(notebook.run("%%cachedsql db --validate file\nSELECT * FROM flights")) == 3
+
+
+def test_options_that_cannot_be_had(notebook: Notebook, executed: list[str]) -> None:
+    both = "%%cachedsql db --refresh --offline\nSELECT * FROM flights"
+    assert fault_of(notebook, both) == "refresh asks the database: it cannot be had with offline"
+    unknown = "%%cachedsql db --validate nobody\nSELECT * FROM flights"
+    assert "no validator of that name is installed; known are file" in fault_of(notebook, unknown)
+    assert executed == []
+
+
+def test_what_needs_the_database_is_refused_offline(notebook: Notebook, executed: list[str]) -> None:
+    write = "%%cachedsql db --write {}\nDELETE FROM flights"
+    assert fault_of(notebook, write.format("--offline")) == "offline: nothing is written, and nothing was run"
+    several = "%%cachedsql db --offline\nSELECT * FROM flights; SELECT id FROM flights"
+    assert "only the last is cached" in fault_of(notebook, several)
+    notebook.run("%config CachedSQLMagics.offline = True")
+    assert fault_of(notebook, write.format("")).startswith("offline: nothing is written")
+    assert executed == []
+
+
+def test_info_and_list_say_a_ttl_in_words(notebook: Notebook) -> None:
+    for ttl in ("today", "session", "30m", "forever"):
+        notebook.run(f"%%cachedsql db --ttl {ttl} --name {ttl}\nSELECT datetime('now'), '{ttl}' FROM flights")
+    notebook.run("%%cachedsql db --name none\nSELECT * FROM flights")
+    table = notebook.run("%cachedsql list")
+    assert dict(zip(table["name"], table["ttl"], strict=True)) == {
+        "today": "today",
+        "session": "session",
+        "30m": "30 min",
+        "forever": "forever",
+        "none": "",
+    }
+    notebook.run("%cachedsql info none")
+    assert "validators  file\n" in notebook.shown
+    assert "validated " not in notebook.shown
+
+
+# --- %config --------------------------------------------------------------------------------------
+
+
+CONFIG = "%config CachedSQLMagics.{} = {!r}"
+
+
+@pytest.fixture
+def default(notebook: Notebook) -> QueryCache:
+    """The cache that a notebook uses."""
+    return api.default_cache()
+
+
+@pytest.mark.parametrize(
+    ("name", "bad", "accepted"),
+    [
+        (
+            "ttl",
+            "soon",
+            'give seconds, a timedelta, "90s", "5m", "1h", "7d", "today", "session" or "forever"',
+        ),
+        ("refresh", "yes", "neither True nor False"),
+        ("no_store", "yes", "neither True nor False"),
+        ("offline", "yes", "neither True nor False"),
+        ("stale_while_revalidate", "forever", 'not a bounded time: give seconds, a timedelta, "90s"'),
+        ("stale_if_error", [], 'not a bounded time: give seconds, a timedelta, "90s"'),
+        ("validate", 3, 'give "auto", True, False, a query of your own'),
+    ],
+)
+def test_a_bad_value_of_config_is_one_line(
+    notebook: Notebook, caplog: pytest.LogCaptureFixture, name: str, bad: object, accepted: str
+) -> None:
+    notebook.run(CONFIG.format(name, bad))  # IPython only logs it
+    (record,) = caplog.records
+    assert accepted in record.getMessage()
+    assert "\n" not in record.getMessage()
+    assert notebook.run(f"%config CachedSQLMagics.{name}") is None
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ttl", "30m"),
+        ("refresh", True),
+        ("no_store", True),
+        ("offline", True),
+        ("stale_while_revalidate", 90),
+        ("stale_if_error", "1d"),
+        ("validate", False),
+    ],
+)
+def test_config_holds_at_once_and_none_takes_it_back(
+    notebook: Notebook, default: QueryCache, name: str, value: object
+) -> None:
+    before = default.policy
+    notebook.run(CONFIG.format(name, value))
+    assert getattr(default.policy_in_force, name) == value
+    assert default.policy is before
+    notebook.run(CONFIG.format(name, None))
+    assert default.policy_in_force is before
+
+
+def test_the_plain_function_obeys_config_before_any_magic(notebook: Notebook, executed: list[str]) -> None:
+    notebook.run("%config CachedSQLMagics.no_store = True")  # and before there is a cache
+    notebook.run("from sqlcache_nb import cached_read_sql")
+    read = "frame = cached_read_sql('SELECT * FROM flights', db)"
+    for _ in range(2):
+        notebook.run(read)
+        assert notebook.shown.startswith("not cached: no_store was given")
+    notebook.run("%config CachedSQLMagics.no_store = None")
+    for outcome in ("miss: first time", "hit"):
+        notebook.run(read)
+        assert notebook.shown.startswith(outcome)
+    assert executed.count("SELECT * FROM flights") == 3
+
+
+def test_config_comes_before_the_caches_own_policy_and_leaves_it(
+    notebook: Notebook, default: QueryCache
+) -> None:
+    default.policy = Policy(ttl="1h", stale_if_error="1d")
+    notebook.run("%config CachedSQLMagics.ttl = '7d'")
+    assert (default.policy_in_force.ttl, default.policy_in_force.stale_if_error) == ("7d", "1d")
+    default.policy = mine = Policy(ttl="2h", offline=True)
+    notebook.run("%config CachedSQLMagics.quiet = True")
+    notebook.run("%cachedsql list")
+    assert default.policy is mine
+    assert (default.policy_in_force.ttl, default.policy_in_force.offline) == ("7d", True)
+    notebook.run("%config CachedSQLMagics.ttl = None")
+    assert default.policy_in_force is mine
+
+
+def test_config_comes_before_the_environment(notebook: Notebook, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SQLCACHE_NB_OFFLINE", "1")
+    assert api.default_cache().policy_in_force.offline is True
+    notebook.run("%config CachedSQLMagics.offline = False")
+    assert api.default_cache().policy_in_force.offline is False
+    notebook.run("%config CachedSQLMagics.offline = None")
+    assert api.default_cache().policy_in_force.offline is True
+
+
+def test_what_is_typed_comes_before_config(notebook: Notebook, executed: list[str]) -> None:
+    notebook.run("%config CachedSQLMagics.refresh = True")
+    for _ in range(2):
+        notebook.run("%%cachedsql db\nSELECT * FROM flights")
+        assert notebook.shown.startswith("refreshed · ")
+    notebook.run("%%cachedsql db --no-store\nSELECT * FROM flights")
+    assert notebook.shown.startswith("not cached: ")
+    assert len(executed) == 3
+
+
+def test_offline_and_refresh_of_config_may_both_be_set(notebook: Notebook, default: QueryCache) -> None:
+    notebook.run("%config CachedSQLMagics.refresh = True")
+    notebook.run("%config CachedSQLMagics.offline = True")
+    assert (default.policy_in_force.offline, default.policy_in_force.refresh) == (True, False)
+    notebook.run("%config CachedSQLMagics.offline = None")
+    assert (default.policy_in_force.offline, default.policy_in_force.refresh) == (None, True)
+
+
+PLAIN_REFRESH = """\
+from sqlalchemy import text
+from sqlcache_nb import cached_read_sql
+frame = cached_read_sql(text("SELECT * FROM flights"), db, refresh=True)"""
+
+
+def test_a_refresh_in_an_offline_notebook_says_that_it_gives_way(
+    notebook: Notebook, executed: list[str]
+) -> None:
+    notebook.run("%%cachedsql db\nSELECT * FROM flights")
+    notebook.run("%config CachedSQLMagics.offline = True")
+    for cell in (
+        "%%cachedsql db --refresh\nSELECT * FROM flights",
+        PLAIN_REFRESH,
+    ):
+        notebook.run(cell)
+        assert " · not refreshed while offline · " in notebook.shown
+    assert len(executed) == 1
+
+
+def test_config_shows_all_settings(notebook: Notebook) -> None:
+    notebook.run("%config CachedSQLMagics.ttl = 'today'")
+    notebook.run("%config CachedSQLMagics")
+    for name in (*(each.name for each in fields(Policy)), "quiet"):
+        told = notebook.shown.split(f"CachedSQLMagics.{name}=<")[1]
+        assert re.match(r"(Option|Bool)>\n    [A-Z]", told), name
+    assert "Current: 'today'" in notebook.shown
+
+
+def test_a_configuration_file_of_ipython(isolated: Path) -> None:
+    (isolated / "ipython" / "profile_default").mkdir(parents=True)
+    (isolated / "ipython" / "profile_default" / "ipython_config.py").write_text(
+        "c.CachedSQLMagics.offline = True\nc.InteractiveShellApp.extensions = ['sqlcache_nb']\n"
+        "c.HistoryManager.enabled = False\n"
+    )
+    code = "from sqlcache_nb import default_cache; print(default_cache().policy_in_force.offline)"
+    run = subprocess.run(
+        [sys.executable, "-m", "IPython", "-c", code], capture_output=True, text=True, check=True
+    )
+    assert run.stdout.strip() == "True"
+
+
+def test_unloading_leaves_the_cache_to_its_own_policy(notebook: Notebook, default: QueryCache) -> None:
+    notebook.run("%config CachedSQLMagics.offline = True")
+    unload_ipython_extension(notebook.shell)
+    assert default.policy_in_force is default.policy
+    load_ipython_extension(notebook.shell)
+    assert default.policy_in_force.offline is True  # IPython remembers its settings
 
 
 def test_the_documentation(notebook: Notebook) -> None:
@@ -679,6 +885,10 @@ def test_the_documentation(notebook: Notebook) -> None:
         "--ttl",
         "--refresh",
         "--no-store",
+        "--offline",
+        "--stale-while-revalidate",
+        "--stale-if-error",
+        "--validate",
         "--params",
         "--quiet",
         "--write",

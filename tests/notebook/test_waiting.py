@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 from sqlalchemy.engine import Engine
 
 from sqlcache_nb import default_cache, flight
@@ -15,6 +15,31 @@ from tests.notebook.conftest import Notebook
 
 SOON = 60
 """Seconds after which a test that hangs is ended."""
+
+
+def test_a_stale_answer_says_when_the_new_one_is_there(notebook: Notebook, engine: Engine) -> None:
+    may_answer = threading.Event()
+
+    def hold(*_statement: object) -> None:
+        if threading.current_thread().name == "sqlcache_nb refresh":
+            assert may_answer.wait(SOON)
+
+    cell = "%%cachedsql db frame << {}\nselect id, datetime('now') as now from flights"
+    notebook.run(cell.format("--ttl 0"))
+    event.listen(engine, "before_cursor_execute", hold)
+    notebook.run(cell.format("--stale-while-revalidate 1h"))
+    assert notebook.shown.startswith("stale · fetched ")
+    assert " · refreshing in the background · flights.db · " in notebook.shown
+    (running,) = default_cache()._refreshes._running.values()
+
+    def be_done() -> None:
+        may_answer.set()
+        running.result(SOON)
+
+    notebook["be_done"] = be_done
+    notebook.run("be_done()")
+    assert notebook.shown.startswith("miss: older than its ttl of 0 s · ")
+    assert len(notebook.shown.splitlines()) == 1
 
 
 @pytest.mark.parametrize(
