@@ -546,6 +546,12 @@ class TestBesideReading:
         with sales.connect() as con, pytest.raises(UnsupportedSource, match="Engine or a URL"):
             cache.execute("delete from sales", con)
 
+    def test_execute_writes_nothing_offline(self, cache: QueryCache, sales: Engine) -> None:
+        cache.policy = Policy(offline=True)
+        with pytest.raises(ConfigError, match="offline: the database is not asked, and nothing was written"):
+            cache.execute("delete from sales", sales)
+        assert len(pd.read_sql(QUERY, sales)) == 6
+
     def test_a_failed_write_is_rolled_back(self, cache: QueryCache, sales: Engine) -> None:
         with pytest.raises(OperationalError):
             cache.execute("delete from nowhere", sales)

@@ -342,7 +342,7 @@ class TestBefore:
         def fails(*_: object) -> None:
             raise ZeroDivisionError
 
-        monkeypatch.setattr("sqlcache_nb.cache.nearest_to", fails)
+        monkeypatch.setattr("sqlcache_nb.looking.nearest_to", fails)
         with pytest.warns(UserWarning, match="made a mistake"):
             result = cache.read(QUERY, sales, index_col="id")
         assert (result.outcome, result.nearest) == (Outcome.MISS, None)
