@@ -25,6 +25,7 @@ QUERY = "select id, region, amount from sales order by id"
 BY_START = "select id from sales where id >= :start order by id"
 
 pytestmark = [
+    pytest.mark.usefixtures("cut_connections"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
     pytest.mark.filterwarnings("ignore:pandas only supports SQLAlchemy:UserWarning"),

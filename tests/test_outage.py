@@ -26,6 +26,7 @@ from tests.strict import differences
 pytestmark = [
     pytest.mark.server,
     # What a driver does not close of a connection that was cut.
+    pytest.mark.usefixtures("cut_connections"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
 ]

@@ -48,4 +48,4 @@ def asked_by_sqlalchemy(connection: Connection, question: Callable[[Execute], _A
     except NotCacheable:
         raise
     except Exception as fault:  # drivers are optional, and so are the types of their errors
-        raise CannotAsk(f"the session cannot be asked ({type(fault).__name__})") from fault
+        raise CannotAsk.because(fault) from fault

@@ -107,7 +107,7 @@ class ConnectionSource(LiveSource):
             finally:
                 begun.rollback()
         except SQLAlchemyError as fault:
-            raise CannotAsk(f"the session cannot be asked ({type(fault).__name__})") from fault
+            raise CannotAsk.because(fault) from fault
 
     def confirm(self, *, volatile: bool) -> None:
         self._duckdb.confirm()

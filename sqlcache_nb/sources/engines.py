@@ -217,7 +217,7 @@ class EngineSource(Source):
                     continue
                 if isinstance(fault, NotCacheable):
                     raise
-                raise CannotAsk(f"the session cannot be asked ({type(fault).__name__})") from fault
+                raise CannotAsk.because(fault) from fault
             self._session = session
             return answer
         raise CannotConnect("the database cannot be reached")

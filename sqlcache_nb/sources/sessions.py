@@ -7,16 +7,21 @@ from collections.abc import Callable
 from contextlib import closing, suppress
 from dataclasses import replace
 from enum import Enum
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 from sqlcache_nb.errors import NotCacheable
+from sqlcache_nb.redaction import redact
 from sqlcache_nb.schema import Behind, Name
 from sqlcache_nb.sources import catalog, converters, mysql, postgresql
 from sqlcache_nb.sources.base import Execute, Source
 from sqlcache_nb.sources.converters import is_of
 from sqlcache_nb.sources.fingerprints import Fingerprint
+from sqlcache_nb.sources.outages import words_of
 
 _Answer = TypeVar("_Answer")
+
+_LONGEST = 120
+"""Characters of a driver's words that are repeated."""
 
 CLOCK_STANDS_STILL = 60.0
 """Seconds after which the time that a transaction tells is not taken for the present."""
@@ -44,6 +49,16 @@ DRIVERS = {"mysql": frozenset({"pymysql"}), "mariadb": frozenset({"pymysql"})}
 
 class CannotAsk(NotCacheable):
     """The session cannot be asked: a source_name may vouch for it."""
+
+    @classmethod
+    def because(cls, fault: BaseException) -> Self:
+        """What is said where a question of ours has met an error of the driver's.
+
+        Args:
+            fault: the error.
+        """
+        told = redact(words_of(fault))[:_LONGEST]
+        return cls(f"the session cannot be asked ({type(fault).__name__}{': ' * bool(told)}{told})")
 
 
 class CannotConnect(NotCacheable):
@@ -133,7 +148,7 @@ class LiveSession:
         except NotCacheable:
             raise
         except Exception as fault:  # drivers are optional, and so are the types of their errors
-            raise CannotAsk(f"the session cannot be asked ({type(fault).__name__})") from fault
+            raise CannotAsk.because(fault) from fault
 
     def behind(self, names: frozenset[Name]) -> Behind | None:
         """What stands behind some names; None where a server's catalog is not asked.
@@ -243,7 +258,7 @@ class LiveSession:
         try:
             return self._probe.temporary_was_read(self._execute)
         except Exception as fault:  # a driver's own
-            raise CannotAsk(f"the session cannot be asked ({type(fault).__name__})") from fault
+            raise CannotAsk.because(fault) from fault
 
     def _state(self) -> State:
         raw = self.raw

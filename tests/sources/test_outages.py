@@ -36,6 +36,7 @@ from tests.proxy import Proxy, in_front_of
 pytestmark = [
     pytest.mark.server,
     # What a driver does not close of a connection that was cut, or that it could not open.
+    pytest.mark.usefixtures("cut_connections"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
 ]
