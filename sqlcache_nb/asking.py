@@ -108,10 +108,10 @@ class Asking(Looking):
             vouched = options.source_name is not None
             source = borrowed.enter_context(closing(source_of(con, call.sql, vouched=vouched)))
             options = _fitting(options, source)
-            found, was_dead = None, False
+            found, is_owners = None, None
             try:
                 source.prepare()
-                was_dead = is_dead(source.con)
+                is_owners = is_dead(source.con) or source.in_transaction()
                 found = self._found(flight, call, source, options)
                 if isinstance(found, Hit):
                     return self._counted(self._served(found, call, con, options))
@@ -119,7 +119,8 @@ class Asking(Looking):
                     before(found.result(options, lambda: None))
                 answer = self._fetched(found, call, source)
             except Exception as fault:
-                standing = None if was_dead else self._stand_in(fault, found, (call, con, options))
+                is_owners = source.in_transaction() if is_owners is None else is_owners
+                standing = self._stand_in(fault, found, (call, con, options), is_owners=is_owners)
                 if standing is None:
                     raise
                 return standing
@@ -146,9 +147,14 @@ class Asking(Looking):
         fault: Exception,
         found: Hit | Miss | NotCacheable | None,
         asked: tuple[PandasCall, Any, CacheOptions],
+        *,
+        is_owners: bool,
     ) -> Result | None:
-        """What is stored, in the place of an error by which the database is out of reach; else None."""
-        if isinstance(found, Hit):
+        """What is stored, in the place of an error by which the database is out of reach; else None.
+
+        What was lost with a connection or a transaction of a person's own is his to hear of.
+        """
+        if is_owners or isinstance(found, Hit):
             return None
         standing = self._standing_in(fault, found, *asked, self._surroundings().freshness(asked[-1]))
         return None if standing is None else self._counted(standing)

@@ -40,7 +40,7 @@ class Inventory:
         self._lock = threading.RLock()
         self._used: set[str] = set()  # keys of what this process had as hits, or stored
         self._opened: Store | None = None
-        self._closings = 0
+        self._closings = self._clearings = 0
         self._ledger = Ledger(lambda: self._opened, clock)
 
     def __repr__(self) -> str:
@@ -164,6 +164,7 @@ class Inventory:
         idle = None if unused_for is None else parse_age(unused_for, "unused_for")
         selection = Selection(key, name, tag, table, source, age, idle, unpinned_only)
         store = self._store()
+        self._clearings += not dry_run
         if selection == Selection():
             return store.held() if dry_run else store.clear()
         return self._delete(self._chosen(selection), pinned=not unpinned_only, dry_run=dry_run)
@@ -258,6 +259,7 @@ class Inventory:
             EntryNotFound: there is none, or there are several.
             StoreError: the directory cannot be used.
         """
+        self._clearings += not dry_run
         return self._delete([self._find(key_or_name)], pinned=True, dry_run=dry_run)
 
     def _delete(self, rows: list[Stored], *, pinned: bool, dry_run: bool) -> Removed:

@@ -41,6 +41,7 @@ class Miss:
     Args:
         question: what is asked.
         asked_at: when, with a zone.
+        clearings: how often this process had deleted what a person named, by then.
         asked: as much of it as is kept.
         verdict: why it must be fetched.
         nearest: the stored question that is most like it, if this one is asked for the first time.
@@ -51,6 +52,7 @@ class Miss:
 
     question: Question
     asked_at: datetime
+    clearings: int
     asked: Asked
     verdict: Verdict
     nearest: Nearest | None
@@ -172,6 +174,10 @@ class Keeper(Shielded):
         """Write an entry and its payload, and make room for them."""
         from sqlcache_nb.codec import content_of
 
+        if (
+            self._clearings != miss.clearings
+        ):  # whoever has written and cleared does not want the rows of before
+            raise NotCacheable("what is stored was cleared while this was fetched")
         store = self._store()
         before = store.lookup(miss.question.key.digest)
         entry = replace(

@@ -106,7 +106,7 @@ class Looking(Standby):
         Raises:
             NotCacheable: the question is to be run without the cache.
         """
-        asked_at = self._clock()
+        asked_at, clearings = self._clock(), self._clearings
         question = question_of(call, source, options.source_name, options.validator)
         found = (
             Verdict(False, Reason.ASKED) if options.refresh else self._look_up(question, options, asked_at)
@@ -117,7 +117,7 @@ class Looking(Standby):
         tokens = question.validation.tokens(tables_read(facts))
         asked = question.asked(store_params=self._store_params)
         near = self._nearest(asked) if found.reason is Reason.FIRST_TIME else None
-        return Miss(question, asked_at, asked, found, near, facts, tokens, source.written())
+        return Miss(question, asked_at, clearings, asked, found, near, facts, tokens, source.written())
 
     def _look_up(self, question: Question, options: CacheOptions, asked_at: datetime) -> Hit | Verdict:
         """A hit, or why there is none; what was asked of a validator was true at that time."""

@@ -208,6 +208,26 @@ class TestARefreshThatFails:
         monkeypatch.undo()
         assert ask(cache, sales).outcome is Outcome.MISS
 
+    @pytest.mark.parametrize(
+        "clear", [QueryCache.clear, lambda cache: cache.delete(cache.entry_list()[0].key)]
+    )
+    def test_nor_does_one_in_which_a_person_has_cleared_what_is_stored(
+        self,
+        cache: QueryCache,
+        sales: Engine,
+        stale: pd.DataFrame,
+        clear: Callable[[QueryCache], object],
+    ) -> None:
+        gate = Gate(sales)
+        result = ask(cache, sales)
+        assert gate.came.acquire(timeout=SOON)
+        clear(cache)
+        gate.open.set()
+        new = refreshed(result)
+        assert new is not None
+        assert new.detail == "what is stored was cleared while this was fetched"
+        assert cache.entry_list() == []
+
     def test_nor_does_one_that_is_interrupted(
         self, cache: QueryCache, sales: Engine, stale: pd.DataFrame
     ) -> None:

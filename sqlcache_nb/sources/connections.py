@@ -153,6 +153,7 @@ class SessionSource(Source):
             )
         self.con = self._session = session
         self._vouched = vouched
+        self._was_open = self._pending = False
         self._bind_arguments = _bind_arguments(sql)
         self._bind = session.get_bind(**self._bind_arguments)
         take_dialect(self, self._bind.dialect)
@@ -216,7 +217,7 @@ class SessionSource(Source):
         return self._source.written()
 
     def in_transaction(self) -> bool:
-        return self._was_open
+        return self._was_open or self._pending
 
     def places(self) -> tuple[str, ...]:
         return self._source.places()

@@ -163,6 +163,10 @@ class LiveSession:
             return None
         return self.ask(lambda execute: CATALOGS[self._dialect](execute, names))
 
+    def in_transaction(self) -> bool:
+        """Whether the session is in a transaction of the person's, or was when it was asked last."""
+        return self.has_begun or self._state() in {State.IN_TRANSACTION, State.FAILED}
+
     def check_alone(self) -> None:
         """Refuse a session, in a person's hands, that sees what others do not.
 
@@ -304,7 +308,7 @@ class LiveSource(Source):
         return None if self._session is None else self._session.behind(names)
 
     def in_transaction(self) -> bool:
-        return self._session is not None and self._session.has_begun
+        return self._session is not None and self._session.in_transaction()
 
     def confirm(self, *, volatile: bool) -> None:
         if self._session is not None and self._fingerprint is not None:
