@@ -11,7 +11,7 @@ from typing import Any
 
 from pandas.api.extensions import no_default
 
-from sqlcache_nb import config, report
+from sqlcache_nb import config, notes, report
 from sqlcache_nb.asking import Asking
 from sqlcache_nb.errors import ConfigError
 from sqlcache_nb.explain import explain
@@ -102,7 +102,7 @@ class QueryCache(Asking):
             store_params=settings.store_params if store_params is None else store_params,
             policy=own.over(settings.policy),
         )
-        self._announcement = report.announcement(settings) if store is None else None
+        self._announcement = notes.announcement(settings) if store is None else None
 
     # --- reading ------------------------------------------------------------------------------------
 

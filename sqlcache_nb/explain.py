@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlcache_nb import report
+from sqlcache_nb import reasons
 from sqlcache_nb.errors import NotCacheable
 from sqlcache_nb.freshness import Freshness, Reason, Verdict
 from sqlcache_nb.identity import working_directory
@@ -105,7 +105,7 @@ def explain(call: PandasCall, con: Any, options: CacheOptions, around: Surroundi
             else:
                 stored, verdict = around.look_up(question, options)
             if stored is not None and verdict.fresh:
-                told = report.why_hit(verdict, stored.entry, around.now)
+                told = reasons.why_hit(verdict, stored.entry, around.now)
                 return Explanation("hit", verdict.reason, told, stored.entry)
             is_elsewhere = source.elsewhere() is not None
             examine(question, source, store_random=options.store_random)
@@ -113,7 +113,7 @@ def explain(call: PandasCall, con: Any, options: CacheOptions, around: Surroundi
             return Explanation("refused", Reason.REFUSED, f"refused: {refusal}")
     if stored is not None and verdict.reason is not Reason.FIRST_TIME:
         may_wait = around.freshness(options).may_wait(verdict) and is_elsewhere
-        told = report.why_stale(verdict, stored.entry, around.now, may_wait=may_wait)
+        told = reasons.why_stale(verdict, stored.entry, around.now, may_wait=may_wait)
         return Explanation("stale", verdict.reason, told, stored.entry)
     if options.refresh:
         return Explanation("miss", Reason.ASKED, "miss: refresh was given")
@@ -132,7 +132,7 @@ def _found_near(asked: Asked, stored: Stored | None, store: Store, source: str) 
 
 
 def _missed(near: Nearest | None, now: datetime) -> Explanation:
-    told = report.why_miss(near, now)
+    told = reasons.why_miss(near, now)
     if near is None:
         return Explanation("miss", Reason.FIRST_TIME, told)
     return Explanation("miss", Reason.FIRST_TIME, told, near.entry, near.differences)

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from sqlcache_nb import report
+from sqlcache_nb import reasons
 from sqlcache_nb.chunks import read_back, started
 from sqlcache_nb.errors import DamagedPayload, NotCacheable, StoreWarning, ValidatorWarning
 from sqlcache_nb.explain import Surroundings, nearest_to
@@ -148,7 +148,7 @@ class Looking(Standby):
             return
         validation = question.validation
         name = None if validation.validator is None else validation.validator.name
-        doubt = report.doubt(options.validator, name, validation.fault, verdict, question.label)
+        doubt = reasons.doubt(options.validator, name, validation.fault, verdict, question.label)
         if doubt is not None:
             self._warn(ValidatorWarning, doubt)
 

@@ -1,17 +1,128 @@
-"""The words for what happens to entries beside reads: removed, replaced, pinned, unpinned."""
+"""The words beside reads: where answers are kept, what is stored and how it was used, and what happens to it."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from sqlcache_nb import quantities, report
+from sqlcache_nb import phrases, quantities
 
 if TYPE_CHECKING:
+    from sqlcache_nb.config import Config
     from sqlcache_nb.entry import Entry
 
 DEAR = 60.0
 """Seconds of queries from which on it is said that their answers were removed unasked."""
+
+_NOTHING_STORED = "nothing is stored"
+
+
+def announcement(config: Config) -> str | None:
+    """A sentence about a pyproject.toml that chose the directory, or None.
+
+    Args:
+        config: the settings in force.
+    """
+    if config.pyproject is None:
+        return None
+    return f"results are kept in {config.directory}, as {config.pyproject} says"
+
+
+def stored(entries: int, number_of_bytes: int, elapsed: float, sources: int) -> str:
+    """How much the cache holds.
+
+    Args:
+        entries: stored results.
+        number_of_bytes: size of their payloads.
+        elapsed: seconds that the databases took for them.
+        sources: different databases.
+
+    Example:
+        >>> stored(2, 84_200_000, 5_400, 1)
+        '2 entries, 84.2 MB, 1 h 30 min of queries, from 1 database'
+    """
+    if not entries:
+        return "no entries"
+    held = [
+        quantities.count(entries, "entry"),
+        quantities.size(number_of_bytes),
+        f"{quantities.duration(elapsed)} of queries",
+    ]
+    return ", ".join([*held, f"from {quantities.count(sources, 'database')}"])
+
+
+def nothing_cleared(entries: int, number_of_bytes: int, elapsed: float, sources: int) -> str:
+    """What a bare `clear` says: what there is, and how to delete it.
+
+    Example:
+        >>> nothing_cleared(0, 0, 0.0, 0)
+        'nothing is stored'
+    """
+    if not entries:
+        return _NOTHING_STORED
+    held = stored(entries, number_of_bytes, elapsed, sources)
+    return f"nothing deleted. Stored: {held}; clear --all deletes all of it"
+
+
+def outcomes(hits: int, misses: int, refreshed: int, bypassed: int) -> str:
+    """How questions were answered.
+
+    Example:
+        >>> outcomes(1, 2, 0, 0)
+        '1 hit, 2 misses'
+    """
+    counted = [quantities.count(hits, "hit"), quantities.count(misses, "miss")]
+    counted += [f"{refreshed:,} refreshed"] if refreshed else []
+    counted += [f"{bypassed:,} not cached"] if bypassed else []
+    return ", ".join(counted)
+
+
+def saved(seconds: float, number_of_bytes: int) -> str:
+    """What hits saved, to follow what `outcomes` says.
+
+    Args:
+        seconds: that the databases had taken for them.
+        number_of_bytes: size of their payloads.
+
+    Example:
+        >>> saved(90, 1_250), saved(0.0, 0)
+        ('; saved 1 min 30 s, 1.2 kB', '')
+    """
+    return (
+        f"; saved {quantities.duration(seconds)}, {quantities.size(number_of_bytes)}"
+        if number_of_bytes
+        else ""
+    )
+
+
+def written(rows: int, source: str, invalidated: int = 0) -> str:
+    """What a statement that changes data did.
+
+    Args:
+        rows: rows that it changed; -1 where the database does not say.
+        source: the database's label.
+        invalidated: entries that it made stale.
+
+    Example:
+        >>> written(3, "flights.db", 2), written(-1, "flights.db")
+        ('written: 3 rows · 2 entries invalidated · flights.db', 'written · flights.db')
+    """
+    changed = "written" if rows < 0 else f"written: {quantities.count(rows, 'row')}"
+    stale = f"{quantities.count(invalidated, 'entry')} invalidated" if invalidated else ""
+    return phrases.joined(changed, stale, source)
+
+
+def invalidated(entries: int) -> str:
+    """What an `invalidate` did.
+
+    Args:
+        entries: stored results that it made stale.
+
+    Example:
+        >>> invalidated(1), invalidated(0)
+        ('invalidated 1 entry', 'nothing to invalidate')
+    """
+    return f"invalidated {quantities.count(entries, 'entry')}" if entries else "nothing to invalidate"
 
 
 def removed(entries: int, number_of_bytes: int, *, all_of_them: bool = False) -> str:
@@ -27,7 +138,7 @@ def removed(entries: int, number_of_bytes: int, *, all_of_them: bool = False) ->
         ('removed 3 entries (84.2 MB)', 'removed nothing: no entry matches')
     """
     if not entries:
-        return report.NOTHING_STORED if all_of_them else "removed nothing: no entry matches"
+        return _NOTHING_STORED if all_of_them else "removed nothing: no entry matches"
     return f"removed {quantities.count(entries, 'entry')} ({quantities.size(number_of_bytes)})"
 
 
@@ -56,9 +167,10 @@ def replaced(previous: Entry | None, now: datetime) -> str:
     """
     if previous is None:
         return ""
-    when = quantities.moment_and_age(previous.provenance.fetched_at, now)
     rows = quantities.count(previous.provenance.rows, "row")
-    return f"fetched {when}, {rows}, {quantities.size(previous.bytes)}: load(key, version=-1)"
+    return (
+        f"{phrases.fetched(previous, now)}, {rows}, {quantities.size(previous.bytes)}: load(key, version=-1)"
+    )
 
 
 def pinned(entry: Entry, now: datetime) -> str:
@@ -68,8 +180,8 @@ def pinned(entry: Entry, now: datetime) -> str:
         entry: the pinned entry.
         now: the time, with a zone.
     """
-    told = f"pinned {_key(entry)}: it is the answer until it is unpinned or refreshed"
-    return f"{told} · fetched {quantities.moment_and_age(entry.provenance.fetched_at, now)}"
+    told = f"pinned {phrases.short_key(entry.key)}: it is the answer until it is unpinned or refreshed"
+    return phrases.joined(told, phrases.fetched(entry, now))
 
 
 def unpinned(entry: Entry, *, refreshed: bool = False) -> str:
@@ -80,7 +192,9 @@ def unpinned(entry: Entry, *, refreshed: bool = False) -> str:
         refreshed: whether it was fetched again.
     """
     return (
-        f"{_key(entry)} is no longer pinned: it was fetched again" if refreshed else f"unpinned {_key(entry)}"
+        f"{phrases.short_key(entry.key)} is no longer pinned: it was fetched again"
+        if refreshed
+        else f"unpinned {phrases.short_key(entry.key)}"
     )
 
 
@@ -119,7 +233,3 @@ def made_room(entries: int, number_of_bytes: int, elapsed: float, why: str) -> s
     """
     told = f"{quantities.size(number_of_bytes)}, {quantities.duration(elapsed)} of queries"
     return f"removed {quantities.count(entries, 'entry')} ({told}) {why}"
-
-
-def _key(entry: Entry) -> str:
-    return entry.key[: report.KEY_LENGTH]

@@ -14,11 +14,10 @@ from sqlcache_nb.errors import CacheMiss, NotCacheable
 from sqlcache_nb.identity import SourceIdentity, working_directory
 from sqlcache_nb.key import Key
 from sqlcache_nb.parts import ADDRESS, Asked, address_item, items_of
-from sqlcache_nb.quantities import moment_and_age
+from sqlcache_nb.phrases import fetched, one_line, short_key
 from sqlcache_nb.query import Query, ask
 from sqlcache_nb.question import parts_of
 from sqlcache_nb.redaction import redact
-from sqlcache_nb.report import KEY_LENGTH, one_line
 from sqlcache_nb.request import PandasCall
 from sqlcache_nb.sources import Source, source_of
 from sqlcache_nb.stores import CURRENT, Store, Stored
@@ -222,5 +221,4 @@ def _several(candidates: list[Stored], now: datetime) -> str:
 
 
 def _named(entry: Entry, now: datetime) -> str:
-    fetched = moment_and_age(entry.provenance.fetched_at, now)
-    return f"fetched {fetched} from {entry.provenance.source} (load {entry.key[:KEY_LENGTH]})"
+    return f"{fetched(entry, now)} from {entry.provenance.source} (load {short_key(entry.key)})"

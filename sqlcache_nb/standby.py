@@ -8,7 +8,7 @@ from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from sqlcache_nb import offline, report
+from sqlcache_nb import offline, phrases, reasons
 from sqlcache_nb.chunks import read_back, started
 from sqlcache_nb.errors import CacheMiss, NotCacheable, StaleWarning, StoreError, warn
 from sqlcache_nb.freshness import Freshness, Reason, Verdict
@@ -76,11 +76,11 @@ class Standby(Keeper):
             raise CacheMiss(f"offline: no answer to this question of {question.label} is stored any more")
         verdict = freshness.judge(stored.entry, now, None)
         if not verdict.fresh:
-            warn(report.stale_offline(verdict, stored.entry, now), StaleWarning)
+            warn(reasons.stale_offline(verdict, stored.entry, now), StaleWarning)
         outcome = Outcome.HIT if verdict.fresh else Outcome.STALE
         stored = self._labelled(stored, options)
         return _result(
-            outcome, Reason.OFFLINE, stored, payload, report.why_stale_in_short(verdict, stored.entry, now)
+            outcome, Reason.OFFLINE, stored, payload, reasons.why_stale_in_short(verdict, stored.entry, now)
         )
 
     def _explained_offline(
@@ -97,9 +97,11 @@ class Standby(Keeper):
             question = offline.question_of(call, con, options.source_name, store_params=self._store_params)
             entry = question.stored(self._store(), now).entry
         except CacheMiss as miss:
-            return Explanation("miss", Reason.OFFLINE, report.one_line(str(miss)))
+            return Explanation("miss", Reason.OFFLINE, phrases.one_line(str(miss)))
         verdict = freshness.judge(entry, now, None)
-        told = report.why_hit(verdict, entry, now) if verdict.fresh else report.why_stale(verdict, entry, now)
+        told = (
+            reasons.why_hit(verdict, entry, now) if verdict.fresh else reasons.why_stale(verdict, entry, now)
+        )
         return Explanation("hit" if verdict.fresh else "stale", Reason.OFFLINE, f"offline: {told}", entry)
 
     def _standing_in(
@@ -138,7 +140,7 @@ class Standby(Keeper):
             return None
         stored, verdict, payload = standing
         now, told = self._clock(), redact(words_of(fault))
-        warn(report.stood_in(outage, told, verdict, stored.entry, now), StaleWarning)
+        warn(reasons.stood_in(outage, told, verdict, stored.entry, now), StaleWarning)
         return _result(Outcome.STALE, Reason.UNREACHABLE, self._labelled(stored, options), payload, outage)
 
     def _stored_of(

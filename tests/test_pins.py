@@ -18,6 +18,7 @@ from sqlcache_nb import (
     Outcome,
     QueryCache,
     cached_read_sql,
+    reasons,
     report,
 )
 from sqlcache_nb.freshness import Freshness, Reason, Verdict
@@ -87,10 +88,10 @@ class TestAPinnedEntry:
         assert numbers(cache.load("six")) == [6]
 
     def test_is_told_to_be_fresh_until_then(self, pinned: Entry, clock: Clock) -> None:
-        told = report.fresh_while(pinned, default_ttl=60.0, now=clock())
+        told = reasons.fresh_while(pinned, default_ttl=60.0, now=clock())
         assert told == "forever, until it is unpinned or refreshed"
         stale = replace(pinned, invalidated_at=clock())
-        assert report.fresh_while(stale, default_ttl=60.0, now=clock()).startswith(
+        assert reasons.fresh_while(stale, default_ttl=60.0, now=clock()).startswith(
             f"{told}; it was invalidated "
         )
 

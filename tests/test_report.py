@@ -1,50 +1,22 @@
-"""The words for outcomes, ages, sizes, times and counts."""
+"""The line of a read."""
 
 from __future__ import annotations
 
 import math
-import subprocess
-import sys
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from datetime import timedelta
 
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sqlcache_nb import notes, report
+from sqlcache_nb import report
 from sqlcache_nb.changes import UNCHANGED, Changes
-from sqlcache_nb.config import Config
-from sqlcache_nb.entry import Entry, Provenance
+from sqlcache_nb.entry import Entry
 from sqlcache_nb.freshness import Reason
 from sqlcache_nb.result import Outcome, Result
-
-FETCHED = datetime(2026, 11, 20, 9, 14, tzinfo=UTC)
-NOW = FETCHED + timedelta(hours=2, minutes=5)
-LOCAL = f"{FETCHED.astimezone():%Y-%m-%d %H:%M}"
-
-ENTRY = Entry(
-    provenance=Provenance(
-        key="ab12cd34" + "0" * 56,
-        parts={},
-        kind="text",
-        sql="select * from flights",
-        items={},
-        source="flights.db",
-        dialect="sqlite",
-        tables=("flights",),
-        fetched_at=FETCHED,
-        elapsed=18.4,
-        rows=336_776,
-        columns=19,
-        chunks=None,
-        versions={},
-    ),
-    checksum="",
-    bytes=10,
-)
+from tests.flights import ENTRY, FETCHED, LOCAL, NOW
 
 
 def frame() -> pd.DataFrame:
@@ -138,12 +110,6 @@ def test_a_miss_of_what_was_invalidated_says_when() -> None:
     assert report.line(result, now=NOW).startswith("miss: invalidated 5 min ago · flights.db · ")
 
 
-def test_what_was_invalidated_is_fresh_no_longer() -> None:
-    entry = replace(ENTRY, exact=True, tokens={"file": "one"}, invalidated_at=FETCHED)
-    told = report.fresh_while(entry, default_ttl=math.inf, now=NOW)
-    assert told == f"no longer; it was invalidated {LOCAL} (2 h ago)"
-
-
 def test_what_asks_for_the_time_is_fresh_for_an_hour() -> None:
     line = line_of(Outcome.MISS, Reason.EXPIRED, replace(ENTRY, ttl=86_400.0, volatile=True))
     assert "older than its ttl of 1 h ·" in line
@@ -205,12 +171,6 @@ def test_what_replaced_another_answer_says_how_it_differs(changes: Changes, says
         assert told == f"{begins} · {says} · flights.db · {shape} · took 18.4 s · ab12cd34"
 
 
-def test_what_is_said_of_a_replaced_version() -> None:
-    assert notes.replaced(None, NOW) == ""
-    told = f"fetched {LOCAL} (2 h ago), 336,776 rows, 10 bytes: load(key, version=-1)"
-    assert notes.replaced(ENTRY, NOW) == told
-
-
 def test_a_bypass_says_why() -> None:
     line = line_of(Outcome.BYPASSED, Reason.REFUSED, None, 0.012, "several statements\nat once")
     assert line == "not cached: several statements at once · flights.db · 3 x 1 · took 12 ms"
@@ -227,79 +187,3 @@ def test_a_line_is_one_line(outcome: Outcome, reason: Reason, detail: str, elaps
     line = line_of(outcome, reason, entry, elapsed, detail)
     assert len(line.splitlines()) == 1
     assert "flights.db" in line
-
-
-def test_what_the_verbs_say() -> None:
-    assert notes.removed(1, 10) == "removed 1 entry (10 bytes)"
-    assert notes.removed(0, 0) == "removed nothing: no entry matches"
-    assert report.nothing_cleared(2, 84_200_000, 5_400.0, 1) == (
-        "nothing deleted. Stored: 2 entries, 84.2 MB, 1 h 30 min of queries, from 1 database; "
-        "clear --all deletes all of it"
-    )
-    assert report.nothing_cleared(0, 0, 0.0, 0) == "nothing is stored"
-    assert notes.removed(0, 0, all_of_them=True) == "nothing is stored"
-    assert report.written(1, "flights.db") == "written: 1 row · flights.db"
-    assert report.written(-1, "flights.db") == "written · flights.db"
-    assert report.written(-1, "flights.db", 1) == "written · 1 entry invalidated · flights.db"
-    assert report.invalidated(2) == "invalidated 2 entries"
-    assert report.invalidated(0) == "nothing to invalidate"
-    assert report.outcomes(1, 2, 3, 4) == "1 hit, 2 misses, 3 refreshed, 4 not cached"
-
-
-def test_the_announcement_names_who_chose_the_directory() -> None:
-    config = Config(directory=Path("answers"), pyproject=Path("pyproject.toml"))
-    assert report.announcement(config) == "results are kept in answers, as pyproject.toml says"
-    assert report.announcement(replace(config, pyproject=None)) is None
-
-
-def until(**ages: float) -> str:
-    return f"{(FETCHED + timedelta(**ages)).astimezone():%Y-%m-%d %H:%M}"
-
-
-@pytest.mark.parametrize(
-    ("entry", "says"),
-    [
-        (replace(ENTRY, exact=True, tokens={"file": "t"}), "as long as the database file is unchanged"),
-        (ENTRY, f"for 12 h, until {until(hours=12)}"),
-        (replace(ENTRY, ttl=math.inf), "forever"),
-        (replace(ENTRY, ttl=1e15), "for 11,574,074,074 days 2 h"),
-        (replace(ENTRY, ttl=10_800.0), f"for 3 h, until {until(hours=3)}"),
-        (replace(ENTRY, ttl=3_600.0), f"no longer; it was for 1 h, until {until(hours=1)}"),
-        (
-            replace(ENTRY, ttl=10_800.0, tokens={"file": "t"}),
-            f"for 3 h, until {until(hours=3)}, as long as the database file is unchanged",
-        ),
-    ],
-)
-def test_up_to_when_an_entry_is_served(entry: Entry, says: str) -> None:
-    assert report.fresh_while(entry, default_ttl=43_200.0, now=NOW) == says
-
-
-def test_an_entry_that_asks_for_the_time_is_served_for_an_hour_at_most() -> None:
-    def said(entry: Entry) -> str:
-        return report.fresh_while(entry, default_ttl=86_400.0, now=FETCHED)
-
-    volatile = replace(ENTRY, volatile=True)
-    assert said(volatile) == f"for 1 h at most, until {until(hours=1)}: it asks for the time or a catalog"
-    assert said(replace(volatile, ttl=math.inf)) == said(volatile)
-    assert said(replace(volatile, ttl=60.0)) == f"for 1 min, until {until(minutes=1)}"
-
-
-def test_an_entry_that_asks_for_the_date_is_served_on_that_day() -> None:
-    def said(entry: Entry, **ages: float) -> str:
-        return report.fresh_while(entry, default_ttl=86_400.0, now=FETCHED + timedelta(**ages))
-
-    daily = replace(ENTRY, zone="UTC", day=FETCHED.date().isoformat())
-    assert said(daily) == f"on {daily.day} in UTC, for 1 day, until {until(days=1)}"
-    assert said(daily, hours=23).startswith(f"no longer; it was on {daily.day} in UTC, for 1 day")
-    in_file = replace(daily, tokens={"file": "t"}, exact=True)
-    assert said(in_file) == f"on {daily.day} in UTC, as long as the database file is unchanged"
-    assert said(in_file, days=1) == f"no longer; it was on {daily.day} in UTC"
-
-
-def test_importing_the_words_loads_neither_pandas_nor_ipython() -> None:
-    code = (
-        "import sys, sqlcache_nb.report; print(sorted({'pandas', 'IPython', 'pyarrow'} & sys.modules.keys()))"
-    )
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert run.stdout.strip() == "[]"

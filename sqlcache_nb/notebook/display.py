@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from IPython.display import display
 
-from sqlcache_nb import notes, quantities, report
+from sqlcache_nb import notes, phrases, quantities, reasons
 from sqlcache_nb.lifetime import Until
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def entries_table(entries: DataFrame, now: datetime) -> DataFrame:
     fetched = [when.to_pydatetime() for when in entries["fetched_at"]]
     shapes = zip(entries["rows"], entries["columns"], strict=True)
     columns: dict[str, list[str]] = {
-        "key": [key[: report.KEY_LENGTH] for key in entries["key"]],
+        "key": list(map(phrases.short_key, entries["key"])),
         "name": [name if isinstance(name, str) else "" for name in entries["name"]],
         "tags": list(entries["tags"]),
         "source": list(entries["source"]),
@@ -157,7 +157,7 @@ def entry_text(
         "shape": quantities.shape(provenance.rows, provenance.columns),
         "chunks": "" if provenance.chunks is None else f"{provenance.chunks:,}",
         "size": quantities.size(entry.bytes),
-        "fresh": report.fresh_while(entry, default_ttl=default_ttl, now=now),
+        "fresh": reasons.fresh_while(entry, default_ttl=default_ttl, now=now),
         "replaced": notes.replaced(previous, now),
         "validators": ", ".join(sorted(map(_validator, entry.tokens))),
         "checksum": entry.checksum,
@@ -172,7 +172,7 @@ def stats_text(stats: Stats) -> str:
     Args:
         stats: what `QueryCache.stats` returned.
     """
-    stored = report.stored(stats.entries, stats.bytes, stats.elapsed, stats.sources)
+    stored = notes.stored(stats.entries, stats.bytes, stats.elapsed, stats.sources)
     since = f", since {min(stats.days)}" if stats.days else ""
     facts = {
         "stored": f"{stored}, {stats.pinned:,} pinned" if stats.pinned else stored,
@@ -203,8 +203,8 @@ def _validated(entry: Entry, now: datetime) -> str:
 
 
 def _tally_text(tally: Stats | Tally) -> str:
-    told = report.outcomes(tally.hits, tally.misses, tally.refreshed, tally.bypassed)
-    return told + report.saved(tally.saved, tally.saved_bytes)
+    told = notes.outcomes(tally.hits, tally.misses, tally.refreshed, tally.bypassed)
+    return told + notes.saved(tally.saved, tally.saved_bytes)
 
 
 def _aligned(facts: Mapping[str, str]) -> str:
@@ -215,5 +215,5 @@ def _aligned(facts: Mapping[str, str]) -> str:
 
 
 def _shortened(sql: str) -> str:
-    line = report.one_line(sql)
+    line = phrases.one_line(sql)
     return line if len(line) <= _LONGEST_SQL else f"{line[: _LONGEST_SQL - 4]} ..."

@@ -10,8 +10,8 @@ from typing import Any
 
 from sqlcache_nb.errors import NotCachedWarning, SqlcacheWarning
 from sqlcache_nb.notebook.display import show
+from sqlcache_nb.phrases import one_line
 from sqlcache_nb.redaction import redact
-from sqlcache_nb.report import one_line
 
 _LOGGER = logging.getLogger("sqlcache_nb")
 

@@ -219,7 +219,7 @@ class CachedSQLMagics(Settings):
             if step.writes:
                 con = outside_transactions(con, step.sql, dialect)
                 written = cache.execute(question.sql, con, question.params)
-                self._show(report.written(written.rows, source, written.invalidated), options)
+                self._show(notes.written(written.rows, source, written.invalidated), options)
                 return written.frame
             is_quiet = self.quiet or options.quiet
             before = None if is_quiet else lambda known: line.expect(report.awaited(known, now=_now()))
@@ -267,7 +267,7 @@ class CachedSQLMagics(Settings):
                 show(self._clear(verb))
             case grammar.Invalidate():
                 used = not (verb.all or verb.filters)
-                show(report.invalidated(self._cache().invalidate(**verb.filters, used=used)))
+                show(notes.invalidated(self._cache().invalidate(**verb.filters, used=used)))
             case grammar.Connect(alias, target):
                 con = self._connections.connect(alias, target, *scopes)
                 show(f"{alias}: {facts_of(con)[0]}")
@@ -281,7 +281,7 @@ class CachedSQLMagics(Settings):
         cache = self._cache()
         if not verb.all and not verb.filters:
             stats = cache.stats()
-            return report.nothing_cleared(stats.entries, stats.bytes, stats.elapsed, stats.sources)
+            return notes.nothing_cleared(stats.entries, stats.bytes, stats.elapsed, stats.sources)
         removed = cache.clear(**verb.filters, dry_run=verb.dry_run)
         if verb.dry_run:
             return notes.would_remove(removed.entries, removed.bytes)

@@ -1,0 +1,291 @@
+"""The words for why: why a stored answer is fresh, stale or not there, who says so, and up to when it is fresh.
+
+Pure functions over facts; nothing here asks a clock.
+"""
+
+from __future__ import annotations
+
+import math
+from contextlib import suppress
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from sqlcache_nb import phrases, quantities
+from sqlcache_nb.freshness import DEFAULT_TTL, FILE, VOLATILE_TTL, Reason, counted_from, day_in
+from sqlcache_nb.lifetime import Lifetime, Until
+from sqlcache_nb.redaction import redact
+
+if TYPE_CHECKING:
+    from sqlcache_nb.entry import Entry
+    from sqlcache_nb.freshness import Verdict
+    from sqlcache_nb.why import Nearest
+
+_BY_VALIDATOR = frozenset({Reason.FILE_UNCHANGED, Reason.FILE_CHANGED, Reason.UNCHANGED, Reason.CHANGED})
+_BY_TTL = frozenset({Reason.WITHIN_TTL, Reason.EXPIRED, Reason.FROM_FUTURE})
+_AS_STORED = frozenset({Reason.LOADED, Reason.PINNED})
+_LONGEST = 200  # characters of what a driver has said
+_ASKS = ": it asks for the time or a catalog"
+_UNTIL = {Until.TODAY: "until midnight", Until.SESSION: "in the kernel that fetched it"}
+
+
+def why_hit(verdict: Verdict, entry: Entry, now: datetime) -> str:
+    """Why an answer may be served, and which validator says so.
+
+    Args:
+        verdict: why, in short.
+        entry: the stored facts.
+        now: the time, with a zone.
+    """
+    why = why_fresh(verdict.reason, entry, now) + _by(verdict)
+    told = ["hit", phrases.fetched(entry, now), why, still_bound(verdict.reason, entry)]
+    return phrases.joined(*told, phrases.short_key(entry.key))
+
+
+def why_stale(verdict: Verdict, entry: Entry, now: datetime, *, may_wait: bool = False) -> str:
+    """Why a stored answer may not be served.
+
+    Args:
+        verdict: as for `why_hit`, like the next two.
+        entry: the stored facts.
+        now: the time, with a zone.
+        may_wait: whether it is served all the same, while it is fetched anew.
+    """
+    served = "served while it is refreshed" if may_wait else ""
+    told = f"stale: {why_not(verdict.reason, entry, now, since=entry.invalidated_at)}{_by(verdict)}"
+    return phrases.joined(told, served, phrases.fetched(entry, now), phrases.short_key(entry.key))
+
+
+def why_stale_in_short(verdict: Verdict, entry: Entry, now: datetime) -> str:
+    """Why a stored answer is stale, "" where it is not; arguments as for `why_hit`."""
+    if verdict.fresh:
+        return ""
+    return f"stale: {why_not(verdict.reason, entry, now, since=entry.invalidated_at)}"
+
+
+def why_miss(near: Nearest | None, now: datetime) -> str:
+    """Why nothing is stored of a question.
+
+    Args:
+        near: the stored question that is most like it.
+        now: the time, with a zone.
+    """
+    if near is None:
+        return "miss: first time; no stored answer is to SQL like this"
+    told = f"miss: {why_not(Reason.FIRST_TIME, None, now, near=near)}"
+    entry = near.entry
+    nearest = f"nearest: {entry.provenance.source}, {phrases.fetched(entry, now)}"
+    return phrases.one_line(phrases.joined(told, nearest, phrases.short_key(entry.key)))
+
+
+def why_fresh(reason: Reason, entry: Entry, now: datetime) -> str:
+    """Why an answer may be served, in a few words.
+
+    Args:
+        reason: what was decided by.
+        entry: the stored facts.
+        now: the time, with a zone.
+    """
+    match reason:
+        case Reason.FILE_UNCHANGED:
+            return "file unchanged"
+        case Reason.WITHIN_TTL:
+            ttl, seconds = _ttl(entry), (now - counted_from(entry, now)).total_seconds()
+            if ttl == math.inf:
+                return "fresh forever"
+            # A ttl given with the question may be longer than the one that was stored.
+            holds = ttl is None or isinstance(ttl, Until) or seconds < ttl
+            return f"within its ttl{_of(ttl)}" if holds else "within the ttl given"
+        case Reason.LOADED:
+            return "loaded as it was stored"
+        case Reason.PINNED if entry.invalidated_at is not None:
+            return f"pinned; invalidated {quantities.ago((now - entry.invalidated_at).total_seconds())}"
+    return reason.value
+
+
+def why_not(
+    reason: Reason,
+    entry: Entry | None,
+    now: datetime,
+    *,
+    since: datetime | None = None,
+    near: Nearest | None = None,
+) -> str:
+    """Why what is stored, if anything is, may not be served, in a few words.
+
+    Args:
+        reason: what was decided by.
+        entry: the stored facts, None where there are none.
+        now: the time, with a zone.
+        since: when it was invalidated, with a zone.
+        near: the stored question that is most like the one that was asked.
+    """
+    match reason:
+        case Reason.FIRST_TIME if near is not None:
+            return str(near)
+        case Reason.INVALIDATED if since is not None:
+            return f"invalidated {quantities.ago((now - since).total_seconds())}"
+        case Reason.EXPIRED:
+            return f"older than its ttl{_of(_ttl(entry) if entry else None)}"
+        case Reason.DAMAGED:
+            return "the stored file was damaged"
+        case Reason.FROM_FUTURE:
+            return "fetched in the future"
+        case Reason.RANDOM:
+            return "what is stored was left to chance"
+    return reason.value
+
+
+def bounds(entry: Entry | None, still: str = "") -> str:
+    """What beside its age and its file bounds the use of an answer, or "".
+
+    Args:
+        entry: the stored facts, None where there are none.
+        still: what is said before the day on which it holds.
+    """
+    if entry is None:
+        return ""
+    told = [f"{still}{entry.day} in {entry.zone}"] if entry.day is not None else []
+    if _is_for_an_hour(entry, entry.ttl):
+        told.append(f"for {quantities.duration(VOLATILE_TTL)} at most{_ASKS}")
+    return ", ".join([*told, "left to chance"] if entry.random else told)
+
+
+def still_bound(reason: Reason, entry: Entry) -> str:
+    """What bounds the further use of an answer from the cache, or "": nothing where it is pinned or as it was stored.
+
+    Args:
+        reason: why it is served.
+        entry: the stored facts.
+    """
+    return "" if reason in _AS_STORED else bounds(entry, "still ")
+
+
+def fresh_while(entry: Entry, *, default_ttl: Lifetime | None, now: datetime) -> str:
+    """Up to when an entry is served.
+
+    Args:
+        entry: the stored facts.
+        default_ttl: the time to live of entries that were stored without one, None where nobody has said.
+        now: the time, with a zone.
+    """
+    if entry.pinned:
+        frozen = "forever, until it is unpinned or refreshed"
+        if entry.invalidated_at is None:
+            return frozen
+        return f"{frozen}; it was invalidated {quantities.moment(entry.invalidated_at)}, which counts then"
+    if entry.invalidated_at is not None:
+        return f"no longer; it was invalidated {quantities.moment_and_age(entry.invalidated_at, now)}"
+    told = f"on {entry.day} in {entry.zone}, " if entry.day is not None else ""
+    is_past = entry.day not in (None, day_in(entry.zone, now))
+    if entry.exact and FILE in entry.tokens:
+        if is_past:
+            return f"no longer; it was on {entry.day} in {entry.zone}"
+        return f"{told}as long as the database file is unchanged"
+    given = (entry.ttl, default_ttl, DEFAULT_TTL)
+    ttl = next(each for each in given if each is not None)
+    volatile = _is_for_an_hour(entry, ttl)
+    told += _span(ttl, at_most=volatile)
+    told = _until(told, entry, VOLATILE_TTL if volatile else ttl, now, is_past=is_past)
+    if FILE in entry.tokens:
+        told += ", as long as the database file is unchanged"
+    return told + _ASKS if volatile else told
+
+
+def stale_offline(verdict: Verdict, entry: Entry, now: datetime) -> str:
+    """What is said of a stale answer for which the database is not to be asked; arguments as for `why_hit`."""
+    return phrases.one_line(
+        f"offline: {entry.provenance.source} is not asked; {_answer(entry, now)}, and is "
+        f"{why_stale_in_short(verdict, entry, now)}"
+    )
+
+
+def stood_in(outage: str, told: str, verdict: Verdict, entry: Entry, now: datetime) -> str:
+    """What is said of a stored answer that stands in for a database out of reach.
+
+    Args:
+        outage: what is wrong, in a few words.
+        told: what the database, or its driver, has said, without secrets.
+        verdict: whether the answer is stale, and why.
+        entry: the stored facts.
+        now: the time, with a zone.
+    """
+    shortened = told if len(told) <= _LONGEST else f"{told[: _LONGEST - 1]}…"
+    stale = why_stale_in_short(verdict, entry, now)
+    return phrases.one_line(
+        f"{entry.provenance.source} is out of reach, {outage}: {_answer(entry, now)}"
+        f"{f', and is {stale}' if stale else ''} ({shortened})"
+    )
+
+
+def doubt(
+    validate: object, name: str | None, fault: Exception | None, verdict: Verdict, source: str
+) -> str | None:
+    """What is said where a validator that was asked for cannot tell; None where it can.
+
+    Args:
+        validate: what was asked for.
+        name: the validator's name, None where there is none.
+        fault: why it did not answer, None where it did.
+        verdict: what was made of it.
+        source: the database's label.
+    """
+    if fault is not None:
+        told = redact(f"{type(fault).__name__}: {fault}".partition("\n")[0])
+        return f"the validator {name} gave no answer about {source} ({told}); what is stored is not taken for fresh"
+    if name is None:
+        return f"validate={validate!r}: no validator knows {source}; the ttl decides"
+    if verdict.reason in _BY_TTL:
+        return f"validate={validate!r}: {name} cannot tell whether {source} changed, for this statement; the ttl decides"
+    return None
+
+
+def _answer(entry: Entry, now: datetime) -> str:
+    return f"the answer was {phrases.fetched(entry, now)}"
+
+
+def _by(verdict: Verdict) -> str:
+    """Which validator has decided, and what its word is worth; "" where none has."""
+    token = verdict.token
+    if token is None or verdict.reason not in _BY_VALIDATOR:
+        return ""
+    return (
+        f" ({token.strength})" if token.validator == FILE else f", says {token.validator} ({token.strength})"
+    )
+
+
+def _is_for_an_hour(entry: Entry, ttl: Lifetime | None) -> bool:
+    """Whether what it asks for bounds its age, and not a ttl that is shorter."""
+    return entry.volatile and (ttl is None or isinstance(ttl, Until) or ttl >= VOLATILE_TTL)
+
+
+def _ttl(entry: Entry) -> Lifetime | None:
+    """The time to live of the entry, None where the default, which it does not know, decides."""
+    if entry.volatile and isinstance(entry.ttl, float | int):
+        return min(entry.ttl, VOLATILE_TTL)
+    return entry.ttl
+
+
+def _of(ttl: Lifetime | None) -> str:
+    if ttl is None:
+        return ""
+    return f", {_UNTIL[ttl]}" if isinstance(ttl, Until) else f" of {quantities.duration(ttl)}"
+
+
+def _span(ttl: Lifetime, *, at_most: bool) -> str:
+    """How long a time to live is."""
+    if at_most:
+        return f"for {quantities.duration(VOLATILE_TTL)} at most"
+    if isinstance(ttl, Until):
+        return _UNTIL[ttl]
+    return "forever" if ttl == math.inf else f"for {quantities.duration(ttl)}"
+
+
+def _until(told: str, entry: Entry, ttl: Lifetime, now: datetime, *, is_past: bool) -> str:
+    """What was told of a time to live, and when that ends or has ended."""
+    if isinstance(ttl, Until):
+        return told
+    with suppress(OverflowError):  # forever, or beyond the calendar
+        end = counted_from(entry, now) + timedelta(seconds=ttl)
+        told = f"{told}, until {quantities.moment(end)}"
+        return f"no longer; it was {told}" if end <= now or is_past else told
+    return told
