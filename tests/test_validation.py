@@ -62,7 +62,7 @@ class TestAProof:
     ) -> None:
         cache.read(QUERY, sales, ttl="1h")
         clock.forward(hours=2)
-        table = cache._store()._table  # type: ignore[attr-defined]
+        table = cache._store()._database.table()  # type: ignore[attr-defined]
         table.con.execute("PRAGMA query_only = 1")
         assert cache.read(QUERY, sales).outcome is Outcome.HIT
         table.con.execute("PRAGMA query_only = 0")

@@ -1,7 +1,6 @@
 """The store of this machine: rows in a database, and Parquet files beside them.
 
-What reads goes through `rows.Reader`, what writes through `table.Table`, which is opened when something is first
-written. A payload is on the disk before its row is, and is deleted after its row is gone.
+A payload is on the disk before its row is, and is deleted after its row is gone.
 """
 
 from __future__ import annotations
@@ -10,10 +9,8 @@ import json
 import os
 import sqlite3
 import tempfile
-import threading
-import weakref
 from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import wraps
@@ -21,7 +18,7 @@ from pathlib import Path
 from typing import BinaryIO, Concatenate, ParamSpec, TypeVar
 
 from sqlcache_nb.entry import AnotherVersion, Entry
-from sqlcache_nb.errors import DamagedPayload, StoreError, StoreWarning, warn
+from sqlcache_nb.errors import DamagedPayload, StoreError
 from sqlcache_nb.parts import likeness
 from sqlcache_nb.stores import (
     CURRENT,
@@ -35,7 +32,7 @@ from sqlcache_nb.stores import (
     payloads,
     places,
 )
-from sqlcache_nb.stores.places import DATABASE, LAYOUT, Fault
+from sqlcache_nb.stores.database import FAULTS, Database
 from sqlcache_nb.stores.rows import (
     SELECT,
     SELECT_ALIKE,
@@ -44,7 +41,6 @@ from sqlcache_nb.stores.rows import (
     SELECT_ONE,
     SELECT_PREVIOUS,
     Columns,
-    Reader,
     Row,
     all_of,
     is_pinned,
@@ -53,14 +49,11 @@ from sqlcache_nb.stores.rows import (
     size_of,
     worded,
 )
-from sqlcache_nb.stores.table import Table, has_our_settings
+from sqlcache_nb.stores.table import Table
 from sqlcache_nb.stores.uses import UsesFile
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-# The last one: a message of SQLite's may quote what is damaged.
-_FAULTS = (sqlite3.Error, OSError, UnicodeDecodeError)
 
 _ALIKE = 64
 """Rows of one statement that are compared with a question at most."""
@@ -72,19 +65,11 @@ _SEARCHED, _LATEST = 2_000, 200
 
 
 def _mended(method: Callable[Concatenate[DiskStore, P], T]) -> Callable[Concatenate[DiskStore, P], T]:
-    """What a method does, once more where the place had a fault that could be mended; else a `StoreError`."""
+    """What a method does, once more where the database had a fault that could be mended; else a `StoreError`."""
 
     @wraps(method)
     def tried(self: DiskStore, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        try:
-            return method(self, *args, **kwargs)
-        except _FAULTS as fault:
-            if not self._mend(fault):
-                raise self._told(fault) from fault
-        try:
-            return method(self, *args, **kwargs)
-        except _FAULTS as fault:
-            raise self._told(fault) from fault
+        return self._database.mended(lambda: method(self, *args, **kwargs))
 
     return tried
 
@@ -102,18 +87,10 @@ class DiskStore:
 
     def __init__(self, directory: str | os.PathLike[str]) -> None:
         self.directory = Path(directory).expanduser().absolute()
-        self._folder = self.directory / LAYOUT
-        self.uses = UsesFile(self._folder)
-        self._reader = Reader(self._folder / DATABASE)
-        self._table: Table | None = None
-        self._opening = threading.Lock()
+        self._database = Database(self.directory)
+        self._folder = self._database.folder
         self._is_swept = False
-        try:
-            self._open()
-        except BaseException:
-            self.close()
-            raise
-        _all.add(self)
+        self.uses = UsesFile(self._folder)
 
     # --- reading --------------------------------------------------------------------------------------
 
@@ -130,13 +107,15 @@ class DiskStore:
     @_mended
     def alike(self, sql: str) -> list[Stored]:
         """The latest rows of statements like this one, by the index of diskcache's tags."""
-        return _newest_first(self._readable(all_of(self._rows(), SELECT_ALIKE, (likeness(sql), _ALIKE))))
+        return _newest_first(
+            self._readable(all_of(self._database.rows(), SELECT_ALIKE, (likeness(sql), _ALIKE)))
+        )
 
     @_mended
     def latest(self, source: str) -> list[Stored]:
         """Rows of one source among the latest."""
         told = f'"source": {json.dumps(source)}'  # as `Entry.to_json` words it
-        found = self._readable(all_of(self._rows(), SELECT_LATEST, (_SEARCHED, told, _LATEST)))
+        found = self._readable(all_of(self._database.rows(), SELECT_LATEST, (_SEARCHED, told, _LATEST)))
         return _newest_first([row for row in found if row.entry.provenance.source == source])
 
     @_mended
@@ -158,31 +137,31 @@ class DiskStore:
     @_mended
     def entries(self) -> list[Stored]:
         """All rows that can be read, newest fetch first."""
-        return _newest_first(self._readable(all_of(self._rows(), SELECT_CURRENT)))
+        return _newest_first(self._readable(all_of(self._database.rows(), SELECT_CURRENT)))
 
     @_mended
     def listed(self) -> list[Listed]:
         """All rows as a list shows them, newest fetch first."""
-        return sorted(listed(self._rows()), key=lambda each: each.fetched_at, reverse=True)
+        return sorted(listed(self._database.rows()), key=lambda each: each.fetched_at, reverse=True)
 
     def each(self) -> Iterator[Stored]:
         """All rows that can be read, previous versions among them, one by one."""
-        with self._translated():
-            for columns in all_of(self._rows(), SELECT):
+        with self._database.translated():
+            for columns in all_of(self._database.rows(), SELECT):
                 yield from self._readable([columns])
 
     @_mended
     def held(self) -> Removed:
         """What `clear` would delete."""
-        found = self._rows().execute(_HELD).fetchone()
+        found = self._database.rows().execute(_HELD).fetchone()
         return Removed(*found)
 
     @_mended
     def size(self) -> int:
         """Bytes of all payloads, those of previous versions among them."""
-        found = self._rows().execute("SELECT value FROM Settings WHERE key = 'size'").fetchone()
+        found = self._database.rows().execute("SELECT value FROM Settings WHERE key = 'size'").fetchone()
         if found is None or type(found[0]) is not int:
-            found = self._rows().execute("SELECT coalesce(sum(size), 0) FROM Cache").fetchone()
+            found = self._database.rows().execute("SELECT coalesce(sum(size), 0) FROM Cache").fetchone()
         return int(found[0])
 
     # --- writing --------------------------------------------------------------------------------------
@@ -195,9 +174,8 @@ class DiskStore:
     @_mended
     def write(self, entry: Entry, payload: memoryview | BinaryIO, *, keep: int = 0) -> Stored:
         """Store a payload with its entry, in place of an older one of the same key, which may be kept beside it."""
-        self._rows()
-        if not self._reader.is_current():  # removed, or set aside: nobody would find what is written now
-            self._reopen()
+        self._database.rows()
+        self._database.reopen_if_replaced()  # or nobody would find what is written now
         newer = self.lookup(entry.key)
         if newer is not None and _was_fetched_meanwhile(newer.entry, entry):
             return newer
@@ -226,14 +204,14 @@ class DiskStore:
             invalidated_at = entry.invalidated_at or now.invalidated_at
             return replace(entry, invalidated_at=invalidated_at, pinned=now.pinned)
 
-        with self._transaction() as table:
+        with self._database.transaction() as table:
             self._change(table, entry.key, changed)
 
     @_mended
     def invalidate(self, keys: Collection[str], when: datetime) -> int:
         """Note in the rows of these keys that they are stale; gives how many were not so noted before."""
         count = 0
-        with self._transaction() as table:
+        with self._database.transaction() as table:
             for key in keys:
                 before = self._change(table, key, lambda now: replace(now, invalidated_at=when))
                 count += before is not None and before.invalidated_at is None
@@ -242,7 +220,7 @@ class DiskStore:
     @_mended
     def pin(self, key: str, *, pinned: bool) -> Stored | None:
         """Note in a row whether it is pinned; gives the row as it is then."""
-        with self._transaction() as table:
+        with self._database.transaction() as table:
             self._change(table, key, lambda now: replace(now, pinned=pinned))
         return self.lookup(key)
 
@@ -258,23 +236,23 @@ class DiskStore:
         except sqlite3.Error as fault:
             if not places.lacks_room(fault):
                 raise
-            self._remove_payloads(worded(columns[4]) for columns in all_of(self._rows(), SELECT))
+            self._remove_payloads(worded(columns[4]) for columns in all_of(self._database.rows(), SELECT))
             removed = self._clear()
-        with suppress(*_FAULTS):  # all that was asked for is done
+        with suppress(*FAULTS):  # all that was asked for is done
             self._sweep()
         return removed
 
     @_mended
     def check(self, *, repair: bool = False) -> Report:
         """Read everything, and say what is inconsistent; with `repair` delete it."""
-        check = checks.Check(self._rows(), self._folder)
+        check = checks.Check(self._database.rows(), self._folder)
         report = check.report()
         if not repair:
             return report
         if check.is_damaged:
-            self._set_aside()
+            self._database.set_aside()
         else:
-            with self._transaction() as table:
+            with self._database.transaction() as table:
                 for name in check.repair(table.con):
                     table.let_go(name)
         self._sweep()
@@ -288,15 +266,13 @@ class DiskStore:
 
     def close(self) -> None:
         """Release what is held open."""
-        self._reader.close()
-        if self._table is not None:
-            self._table.close()
+        self._database.close()
 
     # --- rows -----------------------------------------------------------------------------------------
 
     def _found(self, statement: str, key: str) -> Stored | None:
         """The row of a key, or None; one that is damaged is deleted."""
-        columns = self._rows().execute(statement, (key,)).fetchone()
+        columns = self._database.rows().execute(statement, (key,)).fetchone()
         if columns is None:
             return None
         try:
@@ -325,7 +301,7 @@ class DiskStore:
 
     def _commit(self, row: Row, path: Path, keep: int) -> Stored | None:
         """Put a row in its place, unless a newer one is there, which is given then."""
-        with self._transaction() as table:
+        with self._database.transaction() as table:
             columns, before = table.one(row.entry.key), None
             if columns is not None:
                 with suppress(ValueError):  # damaged, or of another version
@@ -364,7 +340,7 @@ class DiskStore:
 
     def _delete_seen(self, rows: Collection[Stored], *, pinned: bool) -> Removed:
         count = size = 0
-        with self._transaction() as table:
+        with self._database.transaction() as table:
             for stored in rows:
                 key, version = stored.entry.key, stored.version
                 columns = table.one(key, version)
@@ -381,7 +357,7 @@ class DiskStore:
         return Removed(count, size)
 
     def _clear(self) -> Removed:
-        with self._transaction() as table:
+        with self._database.transaction() as table:
             rows = list(all_of(table.con, SELECT))
             table.con.execute("DELETE FROM Cache")
             for columns in rows:
@@ -391,20 +367,19 @@ class DiskStore:
     def _delete_damaged(self, seen: Columns) -> None:
         """Delete a row that cannot be read, and its payload where it is sure to be its own."""
         key, version = worded(seen[0]), CURRENT if seen[1] == 1 else PREVIOUS
-        with self._translated(), self._transaction() as table:
+        with self._database.translated(), self._database.transaction() as table:
             if table.one(key, version) == seen:
                 for filename in checks.unreferenced(table.con, table.take_away(key, version)):
                     table.let_go(filename)
 
     def _refuse(self, stored: Stored) -> None:
         """Say that a payload is damaged, and delete it, unless another one is in its place by now."""
-        if not self._reader.is_current():  # the whole directory is gone
-            self._reopen()
+        self._database.reopen_if_replaced()  # the whole directory may be gone
         if self._now(stored) != stored:
             return
         told = "deleted"
         try:
-            with self._translated(), self._transaction() as table:
+            with self._database.translated(), self._database.transaction() as table:
                 columns = table.one(stored.entry.key, stored.version)
                 if columns is None or self._stored(parse(columns)) != stored:
                     return
@@ -418,9 +393,9 @@ class DiskStore:
 
     def _spare_or_remove(self, row: Row) -> None:
         """Delete a new payload whose row was not committed: an interruption may have come after the commit."""
-        with suppress(*_FAULTS):  # what cannot be told is left to the sweep
+        with suppress(*FAULTS):  # what cannot be told is left to the sweep
             for statement in (SELECT_ONE, SELECT_PREVIOUS):  # or somebody has replaced it since
-                columns = self._rows().execute(statement, (row.entry.key,)).fetchone()
+                columns = self._database.rows().execute(statement, (row.entry.key,)).fetchone()
                 if columns is not None and columns[4] == row.filename.encode():
                     return
             payloads.remove(self._folder, row.filename)
@@ -433,122 +408,20 @@ class DiskStore:
         """Sweep if nobody has done so for a day: once in a process, after something was stored."""
         if not self._is_swept:
             self._is_swept = True
-            with suppress(*_FAULTS):  # it will be due for the next process
+            with suppress(*FAULTS):  # it will be due for the next process
                 if checks.is_sweep_due(self._folder):
                     self._sweep()
 
     def _sweep(self) -> None:
         """Delete files that nobody needs: in small transactions, in which nobody can begin to need them."""
-        for names in checks.unneeded(self._folder, self._rows()):
-            with self._transaction() as table:
+        for names in checks.unneeded(self._folder, self._database.rows()):
+            with self._database.transaction() as table:
                 for name in checks.unreferenced(table.con, names):
                     payloads.remove(self._folder, name)
-
-    # --- the database ---------------------------------------------------------------------------------
-
-    def _rows(self) -> sqlite3.Connection:
-        """This thread's connection for reading."""
-        if self._reader.is_inherited():
-            for store in list(_all):  # SQLite shares what it knows of locks among a process's connections
-                store.close()
-        return self._reader.connection()
-
-    def _writer(self) -> Table:
-        """The table, opened when something is first written."""
-        self._rows()
-        with self._opening:
-            return self._table if self._table is not None else self._begin()
-
-    def _begin(self) -> Table:
-        """Open the table for writing, which makes it where there is none."""
-        self._table = Table(self._folder)
-        return self._table
-
-    @_mended
-    def _open(self) -> None:
-        """Make what is not there, and see to it that it is ours."""
-        database = self._folder / DATABASE
-        if not database.exists() or database.stat().st_size == 0:
-            places.make_private(self._folder)
-            self._begin()
-        places.refuse_links(self._folder)
-        places.warn_of_others(self._folder)
-        places.warn_of_network(self._folder)
-        if not has_our_settings(self._rows()):
-            with suppress(*_FAULTS):  # reading does not go by them
-                self._writer()
-
-    @contextmanager
-    def _transaction(self) -> Iterator[Table]:
-        """A write transaction that is on the disk when it ends, and the files whose rows it took away gone."""
-        table = self._writer()
-        with table.transaction() as names:
-            yield table
-        self._remove_payloads(names)
-
-    # --- faults ---------------------------------------------------------------------------------------
-
-    def _mend(self, fault: BaseException) -> bool:
-        """Whether it is worth another try, since the database was replaced or is set aside."""
-        try:
-            if not self._reader.is_current():
-                self._reopen()
-                return True
-            if self._table is None and places.lacks_tables(fault) and self._is_made():
-                return True
-            kind = places.kind_of(fault)
-            if kind is Fault.DAMAGED or (
-                kind is Fault.READ_ONLY
-                and isinstance(fault, sqlite3.Error)
-                and places.says_read_only(self._folder)
-            ):
-                self._set_aside()
-                return True
-        except (*_FAULTS, StoreError):
-            return False  # the first fault is what is told
-        return False
-
-    def _is_made(self) -> bool:
-        """Whether tables could be made in a database that has none: another process may be about to make them."""
-        with suppress(*_FAULTS):  # then it is damaged
-            self._begin()
-            return True
-        return False
-
-    def _reopen(self) -> None:
-        self.close()
-        self._table, self._reader = None, Reader(self._folder / DATABASE)
-        places.make_private(self._folder)
-        self._begin()
-
-    def _set_aside(self) -> None:
-        """Begin anew beside a damaged database."""
-        self.close()
-        self._table = None
-        aside = places.set_aside(self._folder)
-        self._reopen()
-        warn(
-            f"the cache's database in {self.directory} was damaged: it is now {aside.name}, and the cache begins anew",
-            StoreWarning,
-        )
-
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
-        try:
-            yield
-        except _FAULTS as fault:
-            raise self._told(fault) from fault
-
-    def _told(self, fault: BaseException) -> StoreError:
-        is_read_only = self._reader.is_current() and not places.is_writable(self._folder)
-        return StoreError(places.told(fault, self.directory, is_read_only=is_read_only))
 
 
 def _filename(stored: Stored) -> str:
     return "/".join(stored.path.parts[-2:])
-
-
-_all: weakref.WeakSet[DiskStore] = weakref.WeakSet()
 
 
 def _newest_first(found: list[Stored]) -> list[Stored]:

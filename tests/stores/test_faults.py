@@ -223,7 +223,7 @@ def traced(directory: Path, call: str, what: str, number: int) -> str:
     code = (
         "import os, signal, subprocess, sys\n"
         "from tests.stores.test_faults import *\n"
-        "store = DiskStore(sys.argv[1]); store._writer(); store.lookup(KEY)\n"
+        "store = DiskStore(sys.argv[1]); store._database.table(); store.lookup(KEY)\n"
         "status = open('/proc/self/status')\n"
         "tracer = subprocess.Popen(['strace', '-qq', '-o', os.devnull, '-e', f'trace={sys.argv[2]}',\n"
         "    '-e', f'inject={sys.argv[2]}:{sys.argv[3]}:when={sys.argv[4]}', '-p', str(os.getpid())])\n"
@@ -314,7 +314,7 @@ for number in range(4):
             # The parent may replace its payload after its row was found, which reads as None: not so the other one.
             assert store.lookup(KEY) is not None and read(store, OTHER) == b"still"
             second.write(entry_of(f"{number}{attempt:063}"), memoryview(b"child"))
-        assert os.getpid() == store._reader._local.process == second._reader._local.process
+        assert os.getpid() == store._database._reader._local.process == second._database._reader._local.process
         os._exit(0)
     children.append(child)
 for attempt in range(20):
@@ -444,7 +444,7 @@ class TestCorruptDatabase:
         first, second = filled(directory), DiskStore(directory)
         assert read(second) == b"payload"
         with pytest.warns(StoreWarning, match="begins anew"):
-            first._set_aside()
+            first._database.set_aside()
         first.write(entry_of(OTHER), memoryview(b"new"))
         second.write(entry_of(KEY), memoryview(b"again"))
         for store in (first, second):

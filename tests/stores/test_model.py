@@ -231,7 +231,7 @@ class TheStore(RuleBasedStateMachine):
                 stored.path.unlink()
             case _:
                 value = "{}" if how == "row" else stored.entry.to_json()
-                con = self.stores[0]._writer().con
+                con = self.stores[0]._database.table().con
                 con.execute("UPDATE Cache SET value = ? WHERE key = ? AND raw = 1", (value, key))
 
     @precondition(lambda self: self.previous.keys() - self.damaged_previous.keys())
@@ -241,7 +241,7 @@ class TheStore(RuleBasedStateMachine):
         stored = self.stores[0].previous(key)
         assert stored is not None
         self.damaged_previous[key] = "row" if how == "swap" else how
-        con = self.stores[0]._writer().con
+        con = self.stores[0]._database.table().con
         match how:
             case "cut":
                 os.truncate(stored.path, data.draw(st.integers(0, stored.entry.bytes - 1)))
