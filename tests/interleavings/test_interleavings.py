@@ -10,7 +10,7 @@ from contextlib import ExitStack
 import pytest
 
 from sqlcache_nb import QueryCache
-from tests.interleavings import FEWER, INTERLEAVINGS, SERVERS, WORLDS, Counts, Run, world_of
+from tests.interleavings.run import FEWER, INTERLEAVINGS, SERVERS, WORLDS, Counts, Run, world_of
 from tests.oracle import inconsistencies
 from tests.scale import scaled
 
