@@ -115,7 +115,9 @@ def mariadb_that_stops() -> Iterator[Stoppable]:
         with ExitStack() as running:
 
             def start() -> Path:
-                return running.enter_context(_running([server, *common, "--skip-networking"], folder))
+                # Of its own: where it starts, it deletes the temporary tables that it finds, another server's as well.
+                own = [f"--tmpdir={folder}", "--skip-networking"]
+                return running.enter_context(_running([server, *common, *own], folder))
 
             url = f"mysql+pymysql://root@localhost/mysql?unix_socket={start()}&charset=utf8mb4"
             yield Stoppable(url, running.close, start)
