@@ -17,6 +17,7 @@ from sqlcache_nb.parts import Asked
 from sqlcache_nb.question import Question, examine, question_of, tables_read
 from sqlcache_nb.request import CacheOptions, PandasCall
 from sqlcache_nb.sources import source_of
+from sqlcache_nb.sources.sessions import CannotAsk, CannotConnect
 from sqlcache_nb.stores import Store, Stored
 from sqlcache_nb.why import Explanation, Nearest, likely, moved, nearest
 
@@ -105,15 +106,19 @@ def explain(call: PandasCall, con: Any, options: CacheOptions, around: Surroundi
             else:
                 stored, verdict = around.look_up(question, options)
             if stored is not None and verdict.fresh:
-                told = reasons.why_hit(verdict, stored.entry, around.now)
+                told = reasons.why_hit(verdict, stored.entry, around.now, question.validation.name)
                 return Explanation("hit", verdict.reason, told, stored.entry)
             is_elsewhere = source.elsewhere() is not None
             examine(question, source, store_random=options.store_random)
         except NotCacheable as refusal:
-            return Explanation("refused", Reason.REFUSED, f"refused: {refusal}")
+            told = f"refused: {refusal}"
+            if isinstance(refusal, CannotAsk | CannotConnect) and options.window("stale_if_error"):
+                told += "; what is stored may stand in (stale_if_error)"
+            return Explanation("refused", Reason.REFUSED, told)
     if stored is not None and verdict.reason is not Reason.FIRST_TIME:
         may_wait = around.freshness(options).may_wait(verdict) and is_elsewhere
-        told = reasons.why_stale(verdict, stored.entry, around.now, may_wait=may_wait)
+        name = question.validation.name
+        told = reasons.why_stale(verdict, stored.entry, around.now, name, may_wait=may_wait)
         return Explanation("stale", verdict.reason, told, stored.entry)
     if options.refresh:
         return Explanation("miss", Reason.ASKED, "miss: refresh was given")

@@ -21,6 +21,7 @@ from sqlcache_nb.keeping import Miss
 from sqlcache_nb.parts import Asked
 from sqlcache_nb.policy import Policy
 from sqlcache_nb.question import Question, examine, question_of, tables_read
+from sqlcache_nb.redaction import redact
 from sqlcache_nb.request import CacheOptions, PandasCall
 from sqlcache_nb.result import Outcome, Result
 from sqlcache_nb.sources import Source, source_of
@@ -147,8 +148,9 @@ class Looking(Standby):
         if options.validator in ("auto", False):
             return
         validation = question.validation
-        name = None if validation.validator is None else validation.validator.name
-        doubt = reasons.doubt(options.validator, name, validation.fault, verdict, question.label)
+        name = validation.name
+        shown = redact(question.query.shown)
+        doubt = reasons.doubt(options.validator, name, validation.fault, verdict, question.label, shown)
         if doubt is not None:
             self._warn(ValidatorWarning, doubt)
 

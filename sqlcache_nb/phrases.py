@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from sqlcache_nb.entry import Entry
 
 _KEY_LENGTH = 8
+_LONGEST_SQL = 60
 
 
 def short_key(key: str) -> str:
@@ -60,3 +61,17 @@ def one_line(text: str) -> str:
         'said in two lines'
     """
     return " ".join(text.split())
+
+
+def shortened(sql: str) -> str:
+    r"""A statement on one line, cut short.
+
+    Args:
+        sql: the statement, without secrets.
+
+    Example:
+        >>> shortened("select *\n  from flights")
+        'select * from flights'
+    """
+    line = one_line(sql)
+    return line if len(line) <= _LONGEST_SQL else f"{line[: _LONGEST_SQL - 4]} ..."

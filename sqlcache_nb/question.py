@@ -85,6 +85,11 @@ class Validation:
         first = {each.name: each for each in (by_file, self.validator) if each is not None}
         self._taken = {name: self._take(each) for name, each in first.items() if not each.wants_tables}
 
+    @property
+    def name(self) -> str | None:
+        """The name of the validator that has the say, None where none has."""
+        return None if self.validator is None else self.validator.name
+
     def token(self, tables: tuple[str, ...]) -> Token | None:
         """What the validator that has the say tells, None where none has or it cannot.
 

@@ -28,30 +28,36 @@ _ASKS = ": it asks for the time or a catalog"
 _UNTIL = {Until.TODAY: "until midnight", Until.SESSION: "in the kernel that fetched it"}
 
 
-def why_hit(verdict: Verdict, entry: Entry, now: datetime) -> str:
+def why_hit(verdict: Verdict, entry: Entry, now: datetime, validator: str | None = None) -> str:
     """Why an answer may be served, and which validator says so.
 
     Args:
         verdict: why, in short.
         entry: the stored facts.
         now: the time, with a zone.
+        validator: the name of the one that has the say, None where none has.
     """
-    why = why_fresh(verdict.reason, entry, now) + _by(verdict)
+    why = why_fresh(verdict.reason, entry, now) + _by(verdict, validator)
     told = ["hit", phrases.fetched(entry, now), why, still_bound(verdict.reason, entry)]
     return phrases.joined(*told, phrases.short_key(entry.key))
 
 
-def why_stale(verdict: Verdict, entry: Entry, now: datetime, *, may_wait: bool = False) -> str:
+def why_stale(
+    verdict: Verdict, entry: Entry, now: datetime, validator: str | None = None, *, may_wait: bool = False
+) -> str:
     """Why a stored answer may not be served.
 
     Args:
-        verdict: as for `why_hit`, like the next two.
+        verdict: as for `why_hit`, like the next three.
         entry: the stored facts.
         now: the time, with a zone.
+        validator: the name of the one that has the say.
         may_wait: whether it is served all the same, while it is fetched anew.
     """
     served = "served while it is refreshed" if may_wait else ""
-    told = f"stale: {why_not(verdict.reason, entry, now, since=entry.invalidated_at)}{_by(verdict)}"
+    told = (
+        f"stale: {why_not(verdict.reason, entry, now, since=entry.invalidated_at)}{_by(verdict, validator)}"
+    )
     return phrases.joined(told, served, phrases.fetched(entry, now), phrases.short_key(entry.key))
 
 
@@ -218,7 +224,7 @@ def stood_in(outage: str, told: str, verdict: Verdict, entry: Entry, now: dateti
 
 
 def doubt(
-    validate: object, name: str | None, fault: Exception | None, verdict: Verdict, source: str
+    validate: object, name: str | None, fault: Exception | None, verdict: Verdict, source: str, sql: str
 ) -> str | None:
     """What is said where a validator that was asked for cannot tell; None where it can.
 
@@ -228,6 +234,7 @@ def doubt(
         fault: why it did not answer, None where it did.
         verdict: what was made of it.
         source: the database's label.
+        sql: the statement, without secrets.
     """
     if fault is not None:
         told = redact(f"{type(fault).__name__}: {fault}".partition("\n")[0])
@@ -235,7 +242,8 @@ def doubt(
     if name is None:
         return f"validate={validate!r}: no validator knows {source}; the ttl decides"
     if verdict.reason in _BY_TTL:
-        return f"validate={validate!r}: {name} cannot tell whether {source} changed, for this statement; the ttl decides"
+        what = f"what this reads of {source} has changed; the ttl decides: {phrases.shortened(sql)}"
+        return f"validate={validate!r}: {name} cannot tell whether {what}"
     return None
 
 
@@ -243,9 +251,11 @@ def _answer(entry: Entry, now: datetime) -> str:
     return f"the answer was {phrases.fetched(entry, now)}"
 
 
-def _by(verdict: Verdict) -> str:
-    """Which validator has decided, and what its word is worth; "" where none has."""
+def _by(verdict: Verdict, validator: str | None) -> str:
+    """Which validator has decided, and what its word is worth, or that it cannot tell; "" where none has the say."""
     token = verdict.token
+    if validator is not None and verdict.reason in _BY_TTL:
+        return f", since {validator} cannot tell"
     if token is None or verdict.reason not in _BY_VALIDATOR:
         return ""
     return (

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 _publish: Callable[[object], object] = display
 _DAYS = 7  # of the history
-_LONGEST_SQL = 60  # characters of a statement in the table of entries
 
 HELP = """\
 %%cachedsql [CON] [NAME <<] [options]      SQL below; :name is bound from the notebook's variables
@@ -113,7 +112,7 @@ def entries_table(entries: DataFrame, now: datetime) -> DataFrame:
         "name": [name if isinstance(name, str) else "" for name in entries["name"]],
         "tags": list(entries["tags"]),
         "source": list(entries["source"]),
-        "sql": [_shortened(sql) for sql in entries["sql"]],
+        "sql": [phrases.shortened(sql) for sql in entries["sql"]],
         "shape": [quantities.shape(*pair) for pair in shapes],
         "size": [quantities.size(number) for number in entries["bytes"]],
         "fetched": [quantities.moment(when) for when in fetched],
@@ -212,8 +211,3 @@ def _aligned(facts: Mapping[str, str]) -> str:
     known = {label: value for label, value in facts.items() if value}
     width = max(map(len, known), default=0)
     return "\n".join(f"{label:<{width}}  {value}" for label, value in known.items())
-
-
-def _shortened(sql: str) -> str:
-    line = phrases.one_line(sql)
-    return line if len(line) <= _LONGEST_SQL else f"{line[: _LONGEST_SQL - 4]} ..."
