@@ -214,7 +214,11 @@ class Asking(Looking):
         finally:
             if self._closings != closings:  # meanwhile: what was opened for this is closed, too
                 self.close()
-        if result.outcome is not Outcome.HIT:  # by another kernel, just before
+        if result.outcome is Outcome.MISS:  # and neither a hit, by another kernel's word, nor refused
+            result = replace(
+                result, outcome=Outcome.REFRESHED, detail="in the background: ask again to have it"
+            )
+        if result.outcome is not Outcome.HIT:
             logger.info(report.line(result, now=self._clock()))
         return result
 

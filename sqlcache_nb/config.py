@@ -123,6 +123,10 @@ def _policy_of(environ: Mapping[str, str]) -> Policy:
         given[name] = _WORDS.get(text.lower(), text) if name not in _TIMES else text
         if name in _SWITCHES and not isinstance(given[name], bool):
             raise ConfigError(f"{variable}={text!r} is neither 1 nor 0")
+        try:
+            Policy(**{name: given[name]})
+        except ConfigError as fault:
+            raise ConfigError(f"{variable} in the environment: {fault}") from None
     return Policy(**given)
 
 

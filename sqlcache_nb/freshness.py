@@ -63,7 +63,7 @@ class Reason(StrEnum):
     UNCHANGED = "source unchanged"
     CHANGED = "source changed"
     UNPROVEN = "not validated before"
-    NO_WORD = "validator gave no answer"
+    NO_WORD = "validator cannot vouch for it"
     ANOTHER_DAY = "another day there"
     WITHIN_TTL = "within ttl"
     PINNED = "pinned"
@@ -91,6 +91,7 @@ class Verdict:
             stale, whoever would take it.
         renew: whether a token has proven what its age could not, so that its age may count from now on.
         token: the validator's word that was heard; None where there was none.
+        ttl: the time to live that has decided; None where something else has.
     """
 
     fresh: bool
@@ -99,6 +100,7 @@ class Verdict:
     overdue: float | None = None
     renew: bool = False
     token: Token | None = None
+    ttl: Lifetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,16 +162,19 @@ class Freshness:
             return Verdict(False, Reason.ANOTHER_DAY, overdue=unproven, token=token)
         proven = token if token is not None and _is_covered(entry, token) else None
         vouched = proven is not None and proven.strength is Strength.EXACT
-        overdue = self._overdue(entry, self.lifetime(entry, vouched=vouched), moment, now)
+        ttl = self.lifetime(entry, vouched=vouched)
+        overdue = self._overdue(entry, ttl, moment, now)
         if proven is not None:
             renew = overdue >= 0 <= age and self._would_be_fresh(entry)
             reason = Reason.FILE_UNCHANGED if proven.validator == FILE else Reason.UNCHANGED
             return Verdict(True, reason, renew=renew, token=token)
         if age < 0:
             return Verdict(False, Reason.FROM_FUTURE, token=token)
+        if entry.volatile and (isinstance(ttl, Until) or ttl > VOLATILE_TTL):
+            ttl = VOLATILE_TTL
         if overdue < 0:
-            return Verdict(True, Reason.WITHIN_TTL, token=token)
-        return Verdict(False, Reason.EXPIRED, overdue=overdue, token=token)
+            return Verdict(True, Reason.WITHIN_TTL, token=token, ttl=ttl)
+        return Verdict(False, Reason.EXPIRED, overdue=overdue, token=token, ttl=ttl)
 
     def lifetime(self, entry: Entry, *, vouched: bool = False) -> Lifetime:
         """How long `entry` is fresh: given now, else when it was stored, else the default.

@@ -72,6 +72,7 @@ class Miss:
             self.verdict.reason,
             self.question.label,
             decode,
+            ttl=self.verdict.ttl,
             invalidated_at=self.verdict.since,
             nearest=self.nearest,
         )
@@ -182,7 +183,7 @@ class Keeper(Shielded):
         before = store.lookup(miss.question.key.digest)
         entry = replace(
             entry_of(miss.question, miss.facts, provenance, miss.tokens),
-            ttl=options.lifetime,
+            ttl=options.lifetime or None,  # 0 is for this one read: the next one shall not be stale for it
             pinned=options.pin,
             content=content_of(payload),
         )

@@ -82,7 +82,7 @@ def parse_window(value: Ttl, name: str) -> float:
     """Seconds for which something stale may be served: never without a bound.
 
     Args:
-        value: as for `parse_age`, "forever" apart.
+        value: as for `parse_age`, "forever" apart; False is none, as is 0.
         name: the option's name.
 
     Raises:
@@ -93,8 +93,10 @@ def parse_window(value: Ttl, name: str) -> float:
         86400.0
     """
     seconds = _seconds(value)
+    if isinstance(value, bool) and not value:
+        seconds = 0.0
     if seconds is None or seconds == math.inf:
-        raise ConfigError(f"{name}={value!r} is not a bounded time: {_FORMS}")
+        raise ConfigError(f"{name}={value!r} is not a bounded time: {_FORMS}, or 0")
     return seconds
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlcache_nb import reasons
 from sqlcache_nb.chunks import read_back, started
-from sqlcache_nb.errors import DamagedPayload, NotCacheable, StoreWarning, ValidatorWarning
+from sqlcache_nb.errors import ConfigError, DamagedPayload, NotCacheable, StoreWarning, ValidatorWarning
 from sqlcache_nb.explain import Surroundings, nearest_to
 from sqlcache_nb.freshness import Reason, Verdict
 from sqlcache_nb.inventory import opened_payload
@@ -83,10 +83,20 @@ class Looking(Standby):
     ) -> None:
         super().__init__(place, space, clock, keep, store_params=store_params)
         self.policy = policy
-        """What holds where a call says nothing else."""
         self.overriding: Policy | None = None
         """What comes before `policy`: for the default cache, what `%config` says."""
         self._started = clock() - timedelta(seconds=time.monotonic() - _LOADED)
+
+    @property
+    def policy(self) -> Policy:
+        """What holds where a call says nothing else."""
+        return self._policy
+
+    @policy.setter
+    def policy(self, policy: Policy) -> None:
+        if not isinstance(policy, Policy):
+            raise ConfigError(f"policy={policy!r} is none: give a Policy, as Policy(ttl='1h')")
+        self._policy = policy
 
     @property
     def policy_in_force(self) -> Policy:
@@ -170,6 +180,7 @@ class Looking(Standby):
             entry=stored.entry,
             path=stored.path,
             token=hit.verdict.token,
+            ttl=hit.verdict.ttl,
             invalidated_at=hit.verdict.since,
         )
         if not hit.payload.chunked:

@@ -25,7 +25,9 @@ _BY_TTL = frozenset({Reason.WITHIN_TTL, Reason.EXPIRED, Reason.FROM_FUTURE})
 _AS_STORED = frozenset({Reason.LOADED, Reason.PINNED})
 _LONGEST = 200  # characters of what a driver has said
 _ASKS = ": it asks for the time or a catalog"
-_UNTIL = {Until.TODAY: "until midnight", Until.SESSION: "in the kernel that fetched it"}
+_WITHIN = {Until.TODAY: "fetched today", Until.SESSION: "fetched in this session"}
+_PAST = {Until.TODAY: "fetched on an earlier day", Until.SESSION: "fetched in an earlier session"}
+_UNTIL = {Until.TODAY: "until midnight", Until.SESSION: "in the session that fetched it"}
 
 
 def why_hit(verdict: Verdict, entry: Entry, now: datetime, validator: str | None = None) -> str:
@@ -37,7 +39,7 @@ def why_hit(verdict: Verdict, entry: Entry, now: datetime, validator: str | None
         now: the time, with a zone.
         validator: the name of the one that has the say, None where none has.
     """
-    why = why_fresh(verdict.reason, entry, now) + _by(verdict, validator)
+    why = why_fresh(verdict.reason, entry, now, verdict.ttl) + _by(verdict, validator)
     told = ["hit", phrases.fetched(entry, now), why, still_bound(verdict.reason, entry)]
     return phrases.joined(*told, phrases.short_key(entry.key))
 
@@ -55,9 +57,7 @@ def why_stale(
         may_wait: whether it is served all the same, while it is fetched anew.
     """
     served = "served while it is refreshed" if may_wait else ""
-    told = (
-        f"stale: {why_not(verdict.reason, entry, now, since=entry.invalidated_at)}{_by(verdict, validator)}"
-    )
+    told = f"stale: {why_not(verdict.reason, entry, now, ttl=verdict.ttl, since=entry.invalidated_at)}{_by(verdict, validator)}"
     return phrases.joined(told, served, phrases.fetched(entry, now), phrases.short_key(entry.key))
 
 
@@ -65,7 +65,7 @@ def why_stale_in_short(verdict: Verdict, entry: Entry, now: datetime) -> str:
     """Why a stored answer is stale, "" where it is not; arguments as for `why_hit`."""
     if verdict.fresh:
         return ""
-    return f"stale: {why_not(verdict.reason, entry, now, since=entry.invalidated_at)}"
+    return f"stale: {why_not(verdict.reason, entry, now, ttl=verdict.ttl, since=entry.invalidated_at)}"
 
 
 def why_miss(near: Nearest | None, now: datetime) -> str:
@@ -83,24 +83,20 @@ def why_miss(near: Nearest | None, now: datetime) -> str:
     return phrases.one_line(phrases.joined(told, nearest, phrases.short_key(entry.key)))
 
 
-def why_fresh(reason: Reason, entry: Entry, now: datetime) -> str:
+def why_fresh(reason: Reason, entry: Entry, now: datetime, ttl: Lifetime | None = None) -> str:
     """Why an answer may be served, in a few words.
 
     Args:
         reason: what was decided by.
         entry: the stored facts.
         now: the time, with a zone.
+        ttl: the time to live that has decided, None where something else has.
     """
     match reason:
         case Reason.FILE_UNCHANGED:
             return "file unchanged"
         case Reason.WITHIN_TTL:
-            ttl, seconds = _ttl(entry), (now - counted_from(entry, now)).total_seconds()
-            if ttl == math.inf:
-                return "fresh forever"
-            # A ttl given with the question may be longer than the one that was stored.
-            holds = ttl is None or isinstance(ttl, Until) or seconds < ttl
-            return f"within its ttl{_of(ttl)}" if holds else "within the ttl given"
+            return _WITHIN[ttl] if isinstance(ttl, Until) else f"within {_named(ttl, entry)}"
         case Reason.LOADED:
             return "loaded as it was stored"
         case Reason.PINNED if entry.invalidated_at is not None:
@@ -113,6 +109,7 @@ def why_not(
     entry: Entry | None,
     now: datetime,
     *,
+    ttl: Lifetime | None = None,
     since: datetime | None = None,
     near: Nearest | None = None,
 ) -> str:
@@ -122,6 +119,7 @@ def why_not(
         reason: what was decided by.
         entry: the stored facts, None where there are none.
         now: the time, with a zone.
+        ttl: the time to live that has decided, None where something else has.
         since: when it was invalidated, with a zone.
         near: the stored question that is most like the one that was asked.
     """
@@ -131,7 +129,7 @@ def why_not(
         case Reason.INVALIDATED if since is not None:
             return f"invalidated {quantities.ago((now - since).total_seconds())}"
         case Reason.EXPIRED:
-            return f"older than its ttl{_of(_ttl(entry) if entry else None)}"
+            return _PAST[ttl] if isinstance(ttl, Until) else f"older than {_named(ttl, entry)}"
         case Reason.DAMAGED:
             return "the stored file was damaged"
         case Reason.FROM_FUTURE:
@@ -268,17 +266,14 @@ def _is_for_an_hour(entry: Entry, ttl: Lifetime | None) -> bool:
     return entry.volatile and (ttl is None or isinstance(ttl, Until) or ttl >= VOLATILE_TTL)
 
 
-def _ttl(entry: Entry) -> Lifetime | None:
-    """The time to live of the entry, None where the default, which it does not know, decides."""
-    if entry.volatile and isinstance(entry.ttl, float | int):
-        return min(entry.ttl, VOLATILE_TTL)
-    return entry.ttl
-
-
-def _of(ttl: Lifetime | None) -> str:
+def _named(ttl: float | None, entry: Entry | None) -> str:
+    """A time to live in seconds: the answer's own, or the one that was given with the question."""
     if ttl is None:
-        return ""
-    return f", {_UNTIL[ttl]}" if isinstance(ttl, Until) else f" of {quantities.duration(ttl)}"
+        return "its ttl"
+    is_its = entry is None or entry.volatile or entry.ttl in (None, ttl)
+    return (
+        f"its ttl of {quantities.duration(ttl)}" if is_its else f"the ttl given, {quantities.duration(ttl)}"
+    )
 
 
 def _span(ttl: Lifetime, *, at_most: bool) -> str:

@@ -60,12 +60,12 @@ def _opening(result: Result, entry: Entry | None, now: datetime) -> list[str]:
             return [
                 "hit",
                 phrases.fetched(entry, now),
-                reasons.why_fresh(result.reason, entry, now),
+                reasons.why_fresh(result.reason, entry, now, result.ttl),
                 reasons.still_bound(result.reason, entry),
                 _pinned(entry) if result.reason is not Reason.PINNED else "",
             ]
         case Outcome.STALE if entry is not None:
-            why = reasons.why_not(result.reason, entry, now, since=result.invalidated_at)
+            why = reasons.why_not(result.reason, entry, now, ttl=result.ttl, since=result.invalidated_at)
             return ["stale", phrases.fetched(entry, now), why, result.detail]
         case Outcome.MISS:
             return [
@@ -129,7 +129,9 @@ def _elapsed(result: Result, entry: Entry | None) -> float | None:
 
 
 def _missed(result: Result, entry: Entry | None, now: datetime) -> str:
-    told = reasons.why_not(result.reason, entry, now, since=result.invalidated_at, near=result.nearest)
+    told = reasons.why_not(
+        result.reason, entry, now, ttl=result.ttl, since=result.invalidated_at, near=result.nearest
+    )
     return f"miss: {told}"
 
 

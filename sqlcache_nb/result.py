@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlcache_nb.freshness import Reason, Token
+from sqlcache_nb.lifetime import Lifetime
 from sqlcache_nb.why import Nearest
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class Result:
         path: the stored Parquet file, None as for `entry`.
         elapsed: seconds that the database took in this call, None on a hit.
         token: the word of the validator that was heard, None where there was none.
+        ttl: the time to live that has decided, None where something else has.
         invalidated_at: when what was stored was declared stale, where that is the reason.
         nearest: for a first question, the stored one that is most like it, and how they differ; None where
             none has the same SQL, and for every other outcome.
@@ -75,6 +77,7 @@ class Result:
     path: Path | None = None
     elapsed: float | None = None
     token: Token | None = None
+    ttl: Lifetime | None = None
     invalidated_at: datetime | None = None
     nearest: Nearest | None = None
     refreshing: Future[Result | None] | None = None

@@ -97,7 +97,7 @@ class Standby(Keeper):
             question = offline.question_of(call, con, options.source_name, store_params=self._store_params)
             entry = question.stored(self._store(), now).entry
         except CacheMiss as miss:
-            return Explanation("miss", Reason.OFFLINE, phrases.one_line(str(miss)))
+            return Explanation("miss", Reason.OFFLINE, phrases.one_line(str(miss).replace("\n", " · ")))
         verdict = freshness.judge(entry, now, None)
         told = (
             reasons.why_hit(verdict, entry, now) if verdict.fresh else reasons.why_stale(verdict, entry, now)

@@ -74,6 +74,8 @@ def test_an_age_has_a_length() -> None:
 
 @pytest.mark.parametrize("value", ["forever", math.inf, "today", "soon", -1, True, None])
 def test_a_window_is_bounded(value: Any) -> None:
-    assert parse_window("5m", "stale_if_error") == 300
-    with pytest.raises(ConfigError, match=r"stale_if_error=.* is not a bounded time: give seconds.*\"7d\"$"):
+    assert [parse_window(each, "") for each in ("5m", 0, False)] == [300, 0, 0]
+    with pytest.raises(
+        ConfigError, match=r"stale_if_error=.* is not a bounded time: give seconds.*\"7d\", or 0$"
+    ):
         parse_window(value, "stale_if_error")

@@ -69,7 +69,10 @@ class TestTheOldAnswer:
         new = refreshed(result)
         assert new is not None
         assert len(new.frame) == 3
-        assert caplog.messages[-1].startswith("miss: file changed")
+        assert new.outcome is Outcome.REFRESHED
+        assert caplog.messages[-1].startswith(
+            "refreshed · in the background: ask again to have it · 3 rows (-3) · "
+        )
         again = ask(cache, sales)
         assert (again.outcome, again.refreshing, len(again.frame), gate.count) == (Outcome.HIT, None, 3, 1)
 

@@ -15,6 +15,7 @@ from sqlcache_nb import report
 from sqlcache_nb.changes import UNCHANGED, Changes
 from sqlcache_nb.entry import Entry
 from sqlcache_nb.freshness import Reason
+from sqlcache_nb.lifetime import Lifetime, Until
 from sqlcache_nb.result import Outcome, Result
 from tests.flights import ENTRY, FETCHED, LOCAL, NOW
 
@@ -29,8 +30,11 @@ def line_of(
     entry: Entry | None = ENTRY,
     elapsed: float | None = 18.4,
     detail: str = "",
+    ttl: Lifetime | None = None,
 ) -> str:
-    result = Result(outcome, reason, "flights.db", frame, detail=detail, entry=entry, elapsed=elapsed)
+    result = Result(
+        outcome, reason, "flights.db", frame, detail=detail, entry=entry, elapsed=elapsed, ttl=ttl
+    )
     return report.line(result, now=NOW)
 
 
@@ -45,13 +49,16 @@ def test_a_hit() -> None:
     [
         (Reason.WITHIN_TTL, None, "within its ttl"),
         (Reason.WITHIN_TTL, 86_400.0, "within its ttl of 1 day"),
-        (Reason.WITHIN_TTL, math.inf, "fresh forever"),
-        (Reason.WITHIN_TTL, 3_600.0, "within the ttl given"),
+        (Reason.WITHIN_TTL, math.inf, "within its ttl of forever"),
+        (Reason.WITHIN_TTL, 7_200.0, "within the ttl given, 2 h"),
+        (Reason.WITHIN_TTL, Until.TODAY, "fetched today"),
+        (Reason.WITHIN_TTL, Until.SESSION, "fetched in this session"),
         (Reason.LOADED, None, "loaded as it was stored"),
     ],
 )
-def test_why_a_hit(reason: Reason, ttl: float | None, says: str) -> None:
-    assert f" · {says} · " in line_of(Outcome.HIT, reason, replace(ENTRY, ttl=ttl), None)
+def test_why_a_hit(reason: Reason, ttl: Lifetime | None, says: str) -> None:
+    own = 60.0 if "given" in says else ttl
+    assert f" · {says} · " in line_of(Outcome.HIT, reason, replace(ENTRY, ttl=own), None, ttl=ttl)
 
 
 @pytest.mark.parametrize(
@@ -61,14 +68,18 @@ def test_why_a_hit(reason: Reason, ttl: float | None, says: str) -> None:
         (Reason.FILE_CHANGED, None, "file changed"),
         (Reason.EXPIRED, 3_600.0, "older than its ttl of 1 h"),
         (Reason.EXPIRED, None, "older than its ttl"),
+        (Reason.EXPIRED, 0.0, "older than the ttl given, 0 s"),
+        (Reason.EXPIRED, Until.TODAY, "fetched on an earlier day"),
+        (Reason.EXPIRED, Until.SESSION, "fetched in an earlier session"),
         (Reason.DAMAGED, None, "the stored file was damaged"),
         (Reason.FROM_FUTURE, None, "fetched in the future"),
         (Reason.ANOTHER_DAY, None, "another day there"),
         (Reason.RANDOM, None, "what is stored was left to chance"),
     ],
 )
-def test_a_miss_says_why(reason: Reason, ttl: float | None, says: str) -> None:
-    line = line_of(Outcome.MISS, reason, replace(ENTRY, ttl=ttl))
+def test_a_miss_says_why(reason: Reason, ttl: Lifetime | None, says: str) -> None:
+    own = 60.0 if "given" in says else ttl
+    line = line_of(Outcome.MISS, reason, replace(ENTRY, ttl=own), ttl=ttl)
     assert line == f"miss: {says} · flights.db · 336,776 x 19 · took 18.4 s · ab12cd34"
 
 

@@ -72,8 +72,9 @@ class TestAProof:
 class TestTtl:
     def test_0_is_to_be_validated_or_fetched(self, cache: QueryCache, sales: Engine, write: Write) -> None:
         cache.read(QUERY, sales, ttl=0)
-        assert cache.read(QUERY, sales).outcome is Outcome.HIT
-        assert cache.read(QUERY, sales, validate=False).reason is Reason.EXPIRED
+        assert cache.read(QUERY, sales, ttl=0).outcome is Outcome.HIT
+        assert cache.read(QUERY, sales, ttl=0, validate=False).reason is Reason.EXPIRED
+        assert cache.read(QUERY, sales, validate=False).reason is Reason.WITHIN_TTL  # of no other read
         write("delete from sales")
         assert cache.read(QUERY, sales).outcome is Outcome.MISS
 

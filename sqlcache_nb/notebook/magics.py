@@ -13,6 +13,7 @@ from IPython.core.magic import line_cell_magic, magics_class, needs_local_scope,
 
 from sqlcache_nb import notes, report
 from sqlcache_nb.errors import (
+    CacheMiss,
     EntryNotFound,
     NotCachedWarning,
     NotebookError,
@@ -121,6 +122,8 @@ class CachedSQLMagics(Settings):
             failure: BaseException = Interrupted(str(interrupt) or "interrupted")
         except NotebookError as fault:  # it shows nothing that could hold a secret
             failure = NotebookError(str(fault))
+        except CacheMiss as fault:
+            failure = CacheMiss(redact(str(fault)))
         except EntryNotFound as fault:
             told = redact(str(fault)).removesuffix(": list what is stored")
             failure = NotebookError(f"{told}: see %cachedsql list")

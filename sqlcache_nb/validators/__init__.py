@@ -71,7 +71,9 @@ class Validator(Protocol):
     """Whether it goes by the tables that a question reads."""
 
     def token(self, probe: Probe) -> str | None:
-        """The state of the database as it is now; None where it cannot tell.
+        """The state of the database as it is now; None where it cannot tell, "" where it may be changing right now.
+
+        Without a word the ttl decides; a "" is no proof, so the database itself is asked.
 
         Args:
             probe: what it may go by.

@@ -124,7 +124,7 @@ def _open_for(status: str) -> frozenset[int] | None:
 
 
 def _token(tables: Iterable[str], rows: list[Any], before: int, ages: frozenset[int]) -> str | None:
-    """The token, None where one of the tables does not tell.
+    """The token, None where one of the tables does not tell, and "" where it may be written to right now.
 
     Args:
         tables: the names that are read.
@@ -146,9 +146,9 @@ def _token(tables: Iterable[str], rows: list[Any], before: int, ages: frozenset[
         ):
             return None
         if max(int(written), int(made)) >= before - _SETTLED:
-            return None
+            return ""  # written just now
         if any(before - int(written) <= age <= int(after) - int(written) for age in ages):
-            return None
+            return ""
         told.append(_text(state))
     return "; ".join([_text(rows[0][-1]), *told])
 

@@ -192,5 +192,5 @@ def test_a_stale_answer_is_said_loudly_and_once(
     warning, line = notebook.shown.splitlines()
     assert warning.startswith("offline: flights.db is not asked; the answer was fetched ")
     assert line.startswith("offline · fetched ")
-    assert " · stale: older than its ttl · flights.db · " in line
+    assert " · stale: older than its ttl of 1 day · flights.db · " in line
     assert capsys.readouterr().err == ""
