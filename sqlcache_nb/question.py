@@ -12,7 +12,7 @@ from sqlcache_nb.behind import seen_through
 from sqlcache_nb.entry import Entry, Provenance
 from sqlcache_nb.environment import environment, versions
 from sqlcache_nb.errors import NotCacheable
-from sqlcache_nb.freshness import Token, day_in, is_zone
+from sqlcache_nb.freshness import Strength, Token, day_in, is_zone
 from sqlcache_nb.identity import SourceIdentity, working_directory
 from sqlcache_nb.key import Key
 from sqlcache_nb.parts import Asked, address_item, items_of
@@ -115,13 +115,24 @@ class Validation:
         probe = Probe(self._identity, self._execute, tables)
         value: str | None = ""
         try:
-            value = validator.token(probe)
+            value = _text_or_none(validator.token(probe))
         except Exception as fault:  # noqa: BLE001  # a driver's, or of code that others have installed; it is said
-            self.fault = fault
-        return None if value is None else Token(validator.name, validator.strength, value)
+            self.fault, value = fault, ""
+        return None if value is None else Token(validator.name, Strength(validator.strength), value)
 
     def _execute(self, sql: str) -> list[Any]:
         return self._source.ask(lambda execute: list(execute(sql)))
+
+
+def _text_or_none(value: object) -> str | None:
+    """What a validator gave.
+
+    Raises:
+        TypeError: it is no token.
+    """
+    if not (value is None or isinstance(value, str)):
+        raise TypeError(f"its token is no text, but {type(value).__name__}")
+    return value
 
 
 def tables_read(told: guard.Facts | Provenance) -> tuple[str, ...]:

@@ -76,7 +76,8 @@ class PandasCall:
 
     def kept(self) -> PandasCall:
         """This call with values of its own: whoever made it may change his lists and dicts meanwhile."""
-        return replace(self, params=deepcopy(self.params))
+        values = {each.name: getattr(self, each.name) for each in fields(self)}
+        return replace(self, **{name: _own(value) for name, value in values.items() if name != "sql"})
 
     def options(self) -> Mapping[str, object]:
         """Every argument that shapes the frame, statement and parameters apart."""
@@ -96,6 +97,18 @@ class PandasCall:
             "execution": {},
             **({} if self.chunksize is None else {"chunksize": self.chunksize}),
         }
+
+
+def _own(value: Any) -> Any:
+    """A value, lists and dicts copied; as it is where it cannot be copied, as a memoryview or what holds a lock."""
+    if type(value) in (list, tuple):
+        return type(value)(map(_own, value))
+    if type(value) is dict:
+        return {name: _own(each) for name, each in value.items()}
+    try:
+        return deepcopy(value)
+    except Exception:  # noqa: BLE001  # anybody's class
+        return value
 
 
 _NO_OPTIONS = ConstantDict(

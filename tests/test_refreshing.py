@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
+import os
+import re
+import sqlite3
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +18,17 @@ import pandas as pd
 import pytest
 from pandas.errors import DatabaseError
 from sqlalchemy import Engine, text
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
+from sqlalchemy.pool import AssertionPool, QueuePool, StaticPool
 
 from sqlcache_nb import Outcome, QueryCache, Reason, Result
-from sqlcache_nb.refreshing import Refreshes, is_behind
+from sqlcache_nb.refreshing import MOST, Refreshes, is_behind
 from tests.conftest import Clock, Statements
 from tests.gate import QUERY, Gate
+
+FAULTS = (DatabaseError, OperationalError)
+"""What pandas raises, and what older ones let pass."""
 
 SOON = 60
 """Seconds after which a test that hangs is ended."""
@@ -40,8 +48,8 @@ def stale(cache: QueryCache, sales: Engine, clock: Clock, write: Callable[[str],
     return frame
 
 
-def ask(cache: QueryCache, con: Any, **options: Any) -> Result:
-    return cache.read(QUERY, con, **{"stale_while_revalidate": "5m"} | options)
+def ask(cache: QueryCache, con: Any, sql: Any = QUERY, **options: Any) -> Result:
+    return cache.read(sql, con, **{"stale_while_revalidate": "5m"} | options)
 
 
 def refreshed(result: Result) -> Result | None:
@@ -109,6 +117,28 @@ class TestTheOldAnswer:
         assert new.entry is not None
         assert new.entry.key == result.entry.key
 
+    def test_of_before_is_not_asked_for_with_options_that_change(
+        self, cache: QueryCache, sales: Engine, clock: Clock
+    ) -> None:
+        options: dict[str, Any] = {"parse_dates": ["day"], "dtype": {"id": "float64"}, "validate": False}
+        before = cache.read(QUERY, sales, **options, ttl=60).frame
+        clock.forward(minutes=2)
+        gate = Gate(sales)
+        result = ask(cache, sales, **options)
+        assert gate.came.acquire(timeout=SOON)
+        options["parse_dates"].clear()
+        options["dtype"].clear()
+        gate.open.set()
+        new = refreshed(result)
+        assert new is not None
+        assert new.frame.dtypes.equals(before.dtypes)
+
+    def test_with_a_value_that_cannot_be_copied(self, cache: QueryCache, sales: Engine, clock: Clock) -> None:
+        question, params = text(f"{QUERY} where region <> :region"), {"region": memoryview(b"north")}
+        cache.read(question, sales, params=params, validate=False, ttl=60)
+        clock.forward(minutes=2)
+        assert refreshed(ask(cache, sales, sql=question, params=params, validate=False)) is not None
+
     def test_counts_as_a_hit(self, cache: QueryCache, sales: Engine, stale: pd.DataFrame) -> None:
         refreshed(ask(cache, sales))
         stats = cache.stats()
@@ -154,6 +184,38 @@ class TestInTheForeground:
                 result = ask(cache, way)
                 assert (result.outcome, len(result.frame)) == (Outcome.MISS, 2 - number)
 
+    @pytest.mark.parametrize(
+        "pool",
+        [
+            {"poolclass": AssertionPool},
+            {"poolclass": StaticPool},
+            {"poolclass": QueuePool, "pool_size": 1, "max_overflow": 0},
+            {"poolclass": QueuePool, "pool_size": MOST, "max_overflow": 0},
+        ],
+        ids=["one at a time", "one for all", "one", "few"],
+    )
+    def test_engines_that_have_no_connection_to_spare(
+        self,
+        cache: QueryCache,
+        stale: pd.DataFrame,
+        engines: Callable[..., Engine],
+        sales_db: Path,
+        pool: dict[str, Any],
+    ) -> None:
+        result = ask(cache, engines(f"sqlite:///{sales_db}", **pool))
+        assert (result.outcome, len(result.frame)) == (Outcome.MISS, 3)
+
+    def test_engines_whose_connections_somebody_elses_code_opens(
+        self, cache: QueryCache, clock: Clock, engines: Callable[..., Engine], sales_db: Path
+    ) -> None:
+        """It may be the same one each time, whose transaction would be rolled back behind its owner's back."""
+        with closing(sqlite3.connect(sales_db)) as only:
+            engine = engines(f"sqlite:///{sales_db}", creator=lambda: only, poolclass=QueuePool)
+            assert cache.read(QUERY, engine, validate=False, ttl=60).outcome is Outcome.MISS
+            clock.forward(minutes=2)
+            assert ask(cache, engine, validate=False).outcome is Outcome.MISS
+            engine.dispose()
+
     def test_what_somebody_has_declared_stale(
         self, cache: QueryCache, sales: Engine, stale: pd.DataFrame
     ) -> None:
@@ -182,16 +244,16 @@ class TestARefreshThatFails:
     ) -> None:
         write("drop table sales")
         result = ask(cache, sales)
-        with pytest.raises(DatabaseError, match="no such table"):
+        with pytest.raises(FAULTS, match="no such table"):
             refreshed(result)
-        assert caplog.messages[-1].startswith("not refreshed: DatabaseError: ")
+        assert re.match("not refreshed: (Database|Operational)Error: ", caplog.messages[-1])
         assert " · stale, fetched " in caplog.messages[-1]
         before, again = result.entry, ask(cache, sales)
         assert (again.outcome, again.entry) == (Outcome.STALE, before)
-        with pytest.raises(DatabaseError):
+        with pytest.raises(FAULTS):
             refreshed(again)
         clock.forward(minutes=3)
-        with pytest.raises(DatabaseError, match="no such table"):
+        with pytest.raises(FAULTS, match="no such table"):
             ask(cache, sales)
 
     def test_nor_does_one_whose_answer_cannot_be_stored(
@@ -252,6 +314,36 @@ class TestOneAtATime:
         refreshed(results[0])
         assert (ask(cache, sales).outcome, gate.count) == (Outcome.HIT, 1)
 
+    def test_of_many_questions_some_wait(self, cache: QueryCache, sales: Engine, clock: Clock) -> None:
+        """A person's own queries need connections, too."""
+        questions = [f"{QUERY} where id > {number}" for number in range(20)]
+        for each in questions:
+            cache.read(each, sales, ttl=60, validate=False)
+        clock.forward(minutes=2)
+        gate = Gate(sales)
+        results = [ask(cache, sales, each, validate=False) for each in questions]
+        for _ in range(MOST):
+            assert gate.came.acquire(timeout=SOON)
+        assert gate.count == MOST
+        assert len(cache.read("select id from sales", sales).frame) == 6
+        gate.open.set()
+        for result in results:
+            refreshed(result)
+        assert gate.count == 20
+
+    @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+    @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+    def test_a_child_does_not_wait_for_its_parents_threads(self) -> None:
+        refreshes = Refreshes[int]()
+        with refreshes._lock:  # as another thread may have it
+            child = os.fork()
+            if child == 0:
+                worker = threading.Thread(target=refreshes.begin, args=("key", lambda: 1), daemon=True)
+                worker.start()
+                worker.join(SOON)
+                os._exit(worker.is_alive())
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
     def test_a_closed_cache_stays_closed(self, cache: QueryCache, sales: Engine, stale: pd.DataFrame) -> None:
         gate = Gate(sales)
         result = ask(cache, sales)
@@ -291,6 +383,52 @@ class TestOneAtATime:
         new = refreshed(result)
         assert new is not None
         assert len(new.frame) == 3
+
+
+ENDING = """
+import sys, threading
+from datetime import UTC, datetime, timedelta
+from sqlalchemy import Engine, create_engine, event
+from sqlcache_nb import QueryCache
+
+folder, con = sys.argv[1:]
+engine, asked = create_engine(f"duckdb:///{folder}/numbers.duckdb"), threading.Event()
+
+@event.listens_for(Engine, "before_cursor_execute")
+def note(con, cursor, statement, *rest):
+    if statement == "select * from counted" and threading.current_thread() is not threading.main_thread():
+        asked.set()
+
+now = datetime.now(UTC)
+cache = QueryCache(f"{folder}/cache", clock=lambda: now)
+
+def write(sql):
+    with engine.begin() as connection:
+        connection.exec_driver_sql(sql)
+    engine.dispose()
+
+def ask(**options):
+    return cache.read("select * from counted", con or engine, validate=False, **options)
+
+write("create table numbers as select range as n from range(3000)")
+write("create view counted as select count(*) as n from numbers")
+ask(ttl=60)
+now += timedelta(minutes=2)
+write("create or replace view counted as select count(*) as n from numbers a, numbers b, numbers c where a.n + b.n + c.n = -1")
+print(ask(stale_while_revalidate="5m").outcome)
+asked.wait()
+sum(range(10_000_000))  # the driver's own code is reached by then
+"""
+
+
+@pytest.mark.parametrize("way", ["engine", "url"])
+def test_a_process_ends_as_ever_while_duckdb_is_asked(tmp_path: Path, way: str) -> None:
+    """DuckDB's own code ends it with a signal when a thread in it dies with the interpreter."""
+    pytest.importorskip("duckdb_sqlalchemy")
+    con = f"duckdb:///{tmp_path}/numbers.duckdb" if way == "url" else ""
+    command = [sys.executable, "-W", "ignore", "-c", ENDING, str(tmp_path), con]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=SOON, check=False)
+    assert (ended.returncode, ended.stdout) == (0, "stale\n"), ended.stderr
 
 
 KERNEL = """

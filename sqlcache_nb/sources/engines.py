@@ -12,6 +12,7 @@ from sqlalchemy import create_engine
 from sqlalchemy.engine import URL, Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from sqlcache_nb import refreshing
 from sqlcache_nb.errors import NotCacheable
 from sqlcache_nb.identity import FILE_DIALECTS, SourceIdentity, from_connect_args, working_directory
 from sqlcache_nb.schema import Behind, Name, Schema
@@ -288,7 +289,7 @@ class EngineSource(Source):
         return None if self._session is None else self._session.zone()
 
     def elsewhere(self) -> Any:
-        return None if pools.gives_one_to_all(self._engine) else self._own_con
+        return self._own_con if pools.spares_one(self._engine, refreshing.MOST) else None
 
     def execution_options(self) -> dict[str, object]:
         return dict(self._engine.get_execution_options())
@@ -310,10 +311,15 @@ class EngineSource(Source):
     def _borrowed(self) -> Connection:
         """One connection for the whole question: the next of the pool may carry something else."""
         if self._held is None:
+            is_duckdb = self.dialect_name == "duckdb"  # see `refreshing.stop_at_exit`
+            if is_duckdb:
+                refreshing.stop_at_exit()
             try:
                 self._held = self._engine.connect()
             except SQLAlchemyError as fault:  # pandas will meet it, too
                 raise CannotConnect("the database cannot be reached") from fault
+            if is_duckdb:
+                refreshing.stop_at_exit(self._held.connection.interrupt)
             self._lend(self._held)
         return self._held
 
@@ -343,7 +349,7 @@ class UrlSource(EngineSource):
 
     def _lend(self, connection: Connection) -> None:
         """A session of pandas' own engine to a file is as new as the one that was asked."""
-        if self.dialect_name not in FILE_DIALECTS:
+        if self.dialect_name not in FILE_DIALECTS or refreshing.is_behind.get():
             super()._lend(connection)
 
 

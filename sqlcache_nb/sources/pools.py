@@ -181,6 +181,25 @@ def gives_one_to_all(engine: Engine) -> bool:
     return not isinstance(engine.pool, QueuePool | NullPool | AssertionPool)
 
 
+def spares_one(engine: Engine, number: int) -> bool:
+    """Whether threads of ours may take connections of their own, and leave one to whoever asks next.
+
+    Code of somebody's own that opens connections may give the same one each time: its transaction would be ended
+    with ours.
+
+    Args:
+        engine: the engine.
+        number: how many such threads there are at most.
+    """
+    pool, opens = engine.pool, (engine.dialect.dispatch, "do_connect")
+    if gives_one_to_all(engine) or connect_args(engine) is None or _has_foreign(engine, opens):
+        return False
+    if isinstance(pool, QueuePool):
+        overflow = pool._max_overflow  # noqa: SLF001  # in no public place
+        return overflow < 0 or pool.size() + overflow - pool.checkedout() > number
+    return not isinstance(pool, AssertionPool)
+
+
 def idle_connections(engine: Engine) -> int:
     """How many connections wait in the pool at most."""
     pool = engine.pool

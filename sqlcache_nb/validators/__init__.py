@@ -8,17 +8,19 @@ answer; an equal one proves later that the answer still is what the database wou
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any, Protocol
 
-from sqlcache_nb.errors import ConfigError
+from sqlcache_nb.errors import ConfigError, ValidatorWarning, warn
 from sqlcache_nb.freshness import Strength
 from sqlcache_nb.identity import FILE_DIALECTS, SourceIdentity
 from sqlcache_nb.policy import Validate
+from sqlcache_nb.redaction import redact
 
 __all__ = ["Probe", "Validator", "chosen"]
 
@@ -129,6 +131,36 @@ def _own(dialect: str) -> Validator:
 
 @cache
 def _others() -> Mapping[str, Validator]:
-    """The validators that others have installed, by their names."""
-    found = [each.load() for each in entry_points(group=GROUP)]
-    return {each.name: each for each in found}
+    """The validators that others have installed, by their names; those that are none are said, and left out."""
+    found: dict[str, Validator] = {}
+    doubts = []
+    for point in entry_points(group=GROUP):
+        try:
+            each = point.load()
+            each = each() if isinstance(each, type) else each
+            if (doubt := _doubt(each, found)) is None:
+                found[each.name] = each
+        except Exception as fault:  # noqa: BLE001  # anybody's code
+            doubt = f"{type(fault).__name__}: {fault}".partition("\n")[0]
+        if doubt is not None:
+            doubts.append(f"the validator {point.name} that is installed cannot be used ({redact(doubt)})")
+    for doubt in doubts:
+        warn(doubt, ValidatorWarning)
+    return found
+
+
+def _doubt(each: Any, others: Collection[str]) -> str | None:
+    """Why an object that others have installed is no validator; None if it is one."""
+    if not (isinstance(each.name, str) and _NAME.fullmatch(each.name)):
+        return f"its name is {each.name!r}"
+    if each.name in others or each.name in {own.name for own in map(_own, _OWN)}:
+        return f"another one is called {each.name}, too"
+    if not isinstance(each.dialects, AbstractSet) or not all(
+        isinstance(dialect, str) for dialect in each.dialects
+    ):
+        return "its dialects are no set of names"
+    if each.strength not in set(Strength):
+        return f"its strength is {each.strength!r}"
+    if not isinstance(each.wants_tables, bool):
+        return "its wants_tables is neither True nor False"
+    return None if callable(each.token) else "its token is no function"
