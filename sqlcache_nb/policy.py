@@ -58,7 +58,7 @@ class Policy:
         for name in _WINDOWS:
             self.window(name)
         for name in _SWITCHES:
-            if getattr(self, name) not in (None, True, False):
+            if not _is_switch(getattr(self, name)):
                 raise ConfigError(f"{name}={getattr(self, name)!r} is neither True nor False")
         if not (self.validate is None or isinstance(self.validate, bool) or _is_text(self.validate)):
             raise ConfigError(
@@ -109,3 +109,10 @@ class Policy:
 
 def _is_text(value: Any) -> bool:
     return isinstance(value, str) and bool(value.strip())
+
+
+def _is_switch(value: Any) -> bool:
+    try:
+        return value in (None, True, False)
+    except (TypeError, ValueError):  # pandas' NA, and arrays, are not compared with anything
+        return False

@@ -6,6 +6,8 @@ from dataclasses import fields
 from datetime import timedelta
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -83,3 +85,9 @@ def test_what_cannot_be_understood_is_said_in_one_line(given: dict[str, Any], wo
     with pytest.raises(ConfigError, match=words) as said:
         Policy(**given)
     assert "\n" not in str(said.value)
+
+
+@pytest.mark.parametrize("value", [pd.NA, np.array([1, 2]), 2, "yes"], ids=repr)
+def test_a_switch_that_is_none(value: Any) -> None:
+    with pytest.raises(ConfigError, match=r"offline=.* is neither True nor False"):
+        Policy(offline=value)

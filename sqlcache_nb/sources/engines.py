@@ -289,7 +289,9 @@ class EngineSource(Source):
         return None if self._session is None else self._session.zone()
 
     def elsewhere(self) -> Any:
-        return self._own_con if pools.spares_one(self._engine, refreshing.MOST) else None
+        # A session in which something was set must be there when its owner asks next: another one is not as it is.
+        is_free = not servers.was_touched(self._engine) and pools.spares_one(self._engine, refreshing.MOST)
+        return self._own_con if is_free else None
 
     def execution_options(self) -> dict[str, object]:
         return dict(self._engine.get_execution_options())

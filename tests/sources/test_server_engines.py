@@ -22,6 +22,7 @@ from sqlcache_nb.errors import NotCacheable
 from sqlcache_nb.identity import SourceIdentity
 from sqlcache_nb.sources import servers, source_of
 from sqlcache_nb.sources.sessions import PROBES, LiveSession
+from tests.conftest import Clock
 from tests.source_contract import QUERY, outcomes
 from tests.tunnel import Tunnel
 
@@ -125,6 +126,18 @@ class TestAnEngineThatWasTouched:
         engine.dispose()
         assert cache.read(QUERY, engine).outcome is Outcome.HIT
         assert not servers.is_touched(engine)
+
+    def test_it_is_not_refreshed_behind_its_owners_back(
+        self, cache: QueryCache, engine: Engine, clock: Clock
+    ) -> None:
+        """His next query would have another session, in which nothing was set."""
+        cache.read(QUERY, engine)
+        with engine.begin() as con:
+            con.exec_driver_sql("set search_path to dev")
+        cache.read(QUERY, engine, ttl=60)
+        clock.forward(minutes=2)
+        result = cache.read(QUERY, engine, stale_while_revalidate="5m")
+        assert (result.outcome, result.frame["id"].tolist()) == (Outcome.MISS, [999])
 
     def test_watching_it_does_not_grow(self, cache: QueryCache, engine: Engine) -> None:
         counts = set()
