@@ -175,9 +175,8 @@ class Keeper(Shielded):
         """Write an entry and its payload, and make room for them."""
         from sqlcache_nb.codec import content_of
 
-        if (
-            self._clearings != miss.clearings
-        ):  # whoever has written and cleared does not want the rows of before
+        # Whoever has written and cleared does not want the rows of before.
+        if self._clearings != miss.clearings:
             raise NotCacheable("what is stored was cleared while this was fetched")
         store = self._store()
         before = store.lookup(miss.question.key.digest)
@@ -187,14 +186,16 @@ class Keeper(Shielded):
             pinned=options.pin,
             content=content_of(payload),
         )
-        if before is not None:
+
+        def settled(entry: Entry, older: Entry) -> Entry:
             # By another kernel just now, or of another directory.
-            if before.entry.pinned and not options.refresh:
+            if older.pinned and not options.refresh:
                 raise NotCacheable("what is stored of this question is pinned")
-            entry = entry.replacing(before.entry, self._clock())
+            return entry.replacing(older, self._clock()).labelled(options.name, options.tags)
+
         entry = entry.labelled(options.name, options.tags)
-        changes = None if before is None else _changes(store, before, entry, payload)
-        stored = store.write(entry, payload, keep=self._kept_versions)
+        changes = None if before is None else _changes(store, before, settled(entry, before.entry), payload)
+        stored = store.write(entry, payload, keep=self._kept_versions, settle=settled)
         if stored.entry.provenance != provenance:  # another kernel's, which does not answer what was compared
             changes = None
         if options.pin and not stored.entry.pinned:  # another kernel's, fetched meanwhile
@@ -207,10 +208,9 @@ class Keeper(Shielded):
 
     def _renewed(self, stored: Stored, when: datetime) -> Stored:
         """A row whose ttl counts from a proof on; where that cannot be noted, it is proven again the next time."""
-        entry = replace(stored.entry, validated_at=when)
         with suppress(StoreError):
-            self._store().update(entry)
-        return replace(stored, entry=entry)
+            return self._store().renew(stored.entry, when) or stored
+        return stored
 
     def _labelled(self, stored: Stored, options: CacheOptions) -> Stored:
         """A row under the name, with the tags and the pin that a hit brings."""

@@ -146,7 +146,9 @@ class Looking(Standby):
             if payload is not None:
                 if verdict.renew:
                     stored = self._renewed(stored, asked_at)
-                return Hit(question, verdict, self._labelled(stored, options), payload)
+                # What is stale is not to be frozen: a pin is for what is fetched now.
+                labels = options if verdict.fresh else replace(options, pin=False)
+                return Hit(question, verdict, self._labelled(stored, labels), payload)
         return _NEVER_SEEN
 
     def _nearest(self, asked: Asked) -> Nearest | None:
@@ -155,7 +157,7 @@ class Looking(Standby):
 
     def _say_doubt(self, question: Question, options: CacheOptions, verdict: Verdict) -> None:
         """Say once that a validator that was asked for cannot tell."""
-        if options.validator in ("auto", False):
+        if options.validator in ("auto", False) or verdict.reason is Reason.PINNED:
             return
         validation = question.validation
         name = validation.name

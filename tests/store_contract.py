@@ -12,7 +12,7 @@ from typing import BinaryIO
 import pytest
 
 from sqlcache_nb.entry import Entry, Provenance
-from sqlcache_nb.errors import DamagedPayload
+from sqlcache_nb.errors import DamagedPayload, NotCacheable
 from sqlcache_nb.stores import CURRENT, PREVIOUS, Phase, Removed, Store, Tally
 from tests.faults import rows_of
 
@@ -327,6 +327,48 @@ class StoreContract:
         assert found is not None
         assert (found.entry.name, found.entry.tags, found.path) == ("mine", ("x",), stored.path)
         assert store.read(found) == b"payload"
+
+    def test_renew_notes_a_proof_and_nothing_else(self, store: Store) -> None:
+        seen = store.write(entry_of("a" * 64), memoryview(b"old")).entry
+        store.update(seen.labelled("mine", ("x",)))
+        store.pin("a" * 64, pinned=True)
+        store.invalidate(["a" * 64], START)
+        renewed = store.renew(seen, START + timedelta(hours=1))
+        assert renewed is not None
+        assert renewed == store.lookup("a" * 64)
+        assert renewed.entry == replace(
+            seen.labelled("mine", ("x",)),
+            pinned=True,
+            invalidated_at=START,
+            validated_at=START + timedelta(hours=1),
+        )
+        newer = store.write(entry_of("a" * 64, minute=1), memoryview(b"new"))
+        assert store.renew(seen, START) == newer
+        assert store.renew(entry_of("b" * 64), START) is None
+
+    def test_what_is_noted_until_the_last_moment_is_settled_with(self, store: Store) -> None:
+        seen: list[Entry] = []
+
+        def settle(entry: Entry, older: Entry) -> Entry:
+            seen.append(older)
+            return entry.labelled("of the older one", ())
+
+        assert store.write(entry_of("a" * 64), memoryview(b"old"), settle=settle).entry.name is None
+        older = store.pin("a" * 64, pinned=True)
+        assert older is not None
+        stored = store.write(entry_of("a" * 64, minute=1), memoryview(b"new"), settle=settle)
+        assert (seen, stored.entry.name) == ([older.entry], "of the older one")
+        assert store.lookup("a" * 64) == stored
+
+    def test_who_settles_may_refuse(self, store: Store) -> None:
+        older = store.write(entry_of("a" * 64), memoryview(b"old"))
+
+        def refuse(entry: Entry, older: Entry) -> Entry:
+            raise NotCacheable("not now")
+
+        with pytest.raises(NotCacheable, match="not now"):
+            store.write(entry_of("a" * 64, minute=1), memoryview(b"new"), settle=refuse)
+        assert (store.lookup("a" * 64), store.size()) == (older, 3)
 
     def test_update_leaves_a_newer_generation_alone(self, store: Store) -> None:
         old = store.write(entry_of("a" * 64), memoryview(b"old"))

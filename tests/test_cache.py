@@ -294,7 +294,7 @@ class TestOptions:
             cache.read(QUERY, sales, refresh=True, no_store=True)
         with pytest.raises(ConfigError, match='"1h"'):
             cache.read(QUERY, sales, ttl="soon")
-        with pytest.raises(ConfigError, match=r"'always': no validator of that name .* known are file"):
+        with pytest.raises(ConfigError, match=r"'always': no validator of that name .*there are file"):
             cache.read(QUERY, sales, validate="always")
         assert statements == []
 

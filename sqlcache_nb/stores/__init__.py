@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
@@ -22,6 +22,7 @@ __all__ = [
     "Phase",
     "Removed",
     "Report",
+    "Settle",
     "Store",
     "Stored",
     "Tally",
@@ -30,6 +31,10 @@ __all__ = [
 
 CURRENT, PREVIOUS = 0, -1
 """The versions of an answer: what a question is answered with, and what that has replaced."""
+
+
+Settle = Callable[["Entry", "Entry"], "Entry"]
+"""Gives the facts of a new entry, by the new one and the older one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -351,7 +356,9 @@ class Store(Protocol):
         What fails while it is written to or closed is an `OSError`, as with any file.
         """
 
-    def write(self, entry: Entry, payload: memoryview | BinaryIO, *, keep: int = 0) -> Stored:
+    def write(
+        self, entry: Entry, payload: memoryview | BinaryIO, *, keep: int = 0, settle: Settle | None = None
+    ) -> Stored:
         """Store a payload with its entry, in place of an older one, and fill in checksum and bytes.
 
         Args:
@@ -359,10 +366,15 @@ class Store(Protocol):
             payload: the bytes; a file is read from its beginning, in blocks, and stays open.
             keep: how many replaced versions stay, 0 or 1: the older one is then the previous version, in place of
                 an earlier one. If it has the same `Entry.content`, it goes, and the earlier one stays.
+            settle: gives the facts to store, by the entry and the older one as it is at that moment, so that nothing
+                that is noted there by anybody is lost. What it raises is passed on, and nothing is stored.
         """
 
     def update(self, entry: Entry) -> None:
         """Replace the facts of a stored payload, if it is still the same one; what was invalidated stays so."""
+
+    def renew(self, entry: Entry, when: datetime) -> Stored | None:
+        """Note in a row, if its payload is still the same, that it was proven; gives the row as it is then."""
 
     def invalidate(self, keys: Collection[str], when: datetime) -> int:
         """Note in the rows of these keys that they are stale; gives how many were not so noted before.

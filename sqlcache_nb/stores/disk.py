@@ -27,6 +27,7 @@ from sqlcache_nb.stores import (
     Listed,
     Removed,
     Report,
+    Settle,
     Stored,
     checks,
     payloads,
@@ -172,7 +173,9 @@ class DiskStore:
         return tempfile.TemporaryFile(dir=self._folder, prefix=places.SPOOL)
 
     @_mended
-    def write(self, entry: Entry, payload: memoryview | BinaryIO, *, keep: int = 0) -> Stored:
+    def write(
+        self, entry: Entry, payload: memoryview | BinaryIO, *, keep: int = 0, settle: Settle | None = None
+    ) -> Stored:
         """Store a payload with its entry, in place of an older one of the same key, which may be kept beside it."""
         self._database.rows()
         self._database.reopen_if_replaced()  # or nobody would find what is written now
@@ -184,15 +187,15 @@ class DiskStore:
         checksum, size = payloads.write(payload, path)
         row = Row(replace(entry, checksum=checksum, bytes=size), filename)
         try:
-            newer = self._commit(row, path, keep)
+            stored = self._commit(row, path, keep, settle)
         except BaseException:
             self._spare_or_remove(row)
             raise
-        if newer is not None:
+        if stored.path != path:
             payloads.remove(self._folder, filename)
-            return newer
+            return stored
         self._sweep_if_due()
-        return Stored(row.entry, path)
+        return stored
 
     @_mended
     def update(self, entry: Entry) -> None:
@@ -206,6 +209,17 @@ class DiskStore:
 
         with self._database.transaction() as table:
             self._change(table, entry.key, changed)
+
+    @_mended
+    def renew(self, entry: Entry, when: datetime) -> Stored | None:
+        """Note in a row, if its payload is still the same, that it was proven."""
+
+        def renewed(now: Entry) -> Entry:
+            return now if now.checksum != entry.checksum else replace(now, validated_at=when)
+
+        with self._database.transaction() as table:
+            self._change(table, entry.key, renewed)
+        return self.lookup(entry.key)
 
     @_mended
     def invalidate(self, keys: Collection[str], when: datetime) -> int:
@@ -299,8 +313,8 @@ class DiskStore:
                 found.append(self._stored(parse(columns)))
         return found
 
-    def _commit(self, row: Row, path: Path, keep: int) -> Stored | None:
-        """Put a row in its place, unless a newer one is there, which is given then."""
+    def _commit(self, row: Row, path: Path, keep: int, settle: Settle | None) -> Stored:
+        """Put a row in its place, unless a newer one is there; gives what is there then."""
         with self._database.transaction() as table:
             columns, before = table.one(row.entry.key), None
             if columns is not None:
@@ -308,10 +322,12 @@ class DiskStore:
                     before = parse(columns)
             if before is not None and _was_fetched_meanwhile(before.entry, row.entry):
                 return self._stored(before)
+            if before is not None and settle is not None:
+                row = row._replace(entry=settle(row.entry, before.entry))
             os.stat(path)  # a clock that jumped may have let another process sweep it away
             is_kept = keep > 0 and before is not None and (self._folder / before.filename).is_file()
             table.put(row, before if is_kept else None)
-        return None
+        return self._stored(row)
 
     def _change(self, table: Table, key: str, change: Callable[[Entry], Entry]) -> Entry | None:
         """Change the facts of a row within a transaction; gives what they were before, None where it has none."""

@@ -108,16 +108,17 @@ def chosen(validate: Validate, dialect: str) -> Validator | None:
         from sqlcache_nb.validators.own import validator_of
 
         return validator_of(validate, dialect)
-    others = _others().values() if validate is True else ()
-    theirs = next((each for each in others if dialect in each.dialects), None)
-    return theirs or (_own(dialect) if dialect in _OWN else None)
+    if dialect in _OWN:
+        return _own(dialect)
+    return next((each for each in _others().values() if dialect in each.dialects), None)
 
 
 def _named(name: str) -> Validator:
     known = {each.name: each for each in map(_own, _OWN)} | dict(_others())
     if name not in known:
         raise ConfigError(
-            f"validate={name!r}: no validator of that name is installed; known are {', '.join(sorted(known))}"
+            f"validate={name!r}: no validator of that name is installed (there are {', '.join(sorted(known))}); "
+            'give "auto", True, False, the name of a validator, or a query of your own'
         )
     return known[name]
 

@@ -680,7 +680,7 @@ def test_options_that_cannot_be_had(notebook: Notebook, executed: list[str]) -> 
     both = "%%cachedsql db --refresh --offline\nSELECT * FROM flights"
     assert fault_of(notebook, both) == "refresh asks the database: it cannot be had with offline"
     unknown = "%%cachedsql db --validate nobody\nSELECT * FROM flights"
-    assert "no validator of that name is installed; known are file" in fault_of(notebook, unknown)
+    assert "no validator of that name is installed (there are file" in fault_of(notebook, unknown)
     assert executed == []
 
 

@@ -13,7 +13,7 @@ from tests.gate import QUERY
 
 MODULE = """
 class Third:
-    name, strength, dialects, wants_tables = "third", "exact", frozenset({"sqlite"}), False
+    name, strength, dialects, wants_tables = "third", "exact", frozenset({"sqlite", "lakehouse"}), False
 
     def token(self, probe):
         return "as ever"
@@ -65,8 +65,9 @@ def test_one_that_cannot_be_used_is_said_and_left_out(
     install(change)
     assert cache.read(QUERY, sales).outcome is Outcome.MISS
     with pytest.warns(ValidatorWarning, match=f"the validator lake .* cannot be used .*{told}"):
-        assert cache.read(QUERY, sales, validate=True).outcome is Outcome.HIT
-    assert cache.read(QUERY, sales, validate=True).outcome is Outcome.HIT
+        assert validators.chosen(True, "lakehouse") is None
+    for validate in (True, "auto"):
+        assert cache.read(QUERY, sales, validate=validate).outcome is Outcome.HIT
     with pytest.raises(ConfigError, match="no validator of that name is installed"):
         cache.read(QUERY, sales, validate="third")
 
@@ -74,10 +75,11 @@ def test_one_that_cannot_be_used_is_said_and_left_out(
 @pytest.mark.parametrize("change", ["", "third = Third"], ids=["object", "class"])
 def test_one_that_can(install: Install, cache: QueryCache, sales: Engine, change: str) -> None:
     install(change)
-    for outcome in (Outcome.MISS, Outcome.HIT):
-        for validate in (True, "third"):
-            result = cache.read(QUERY, sales, validate=validate)
-        assert outcome is Outcome.MISS or result.outcome is Outcome.HIT
+    found = validators.chosen(True, "lakehouse")
+    assert found is not None
+    assert found.name == "third"
+    outcomes = [cache.read(QUERY, sales, validate="third").outcome for _ in range(2)]
+    assert outcomes == [Outcome.MISS, Outcome.HIT]
     (entry,) = cache.entry_list()
     assert entry.tokens["third"] == "as ever"
 
@@ -88,6 +90,6 @@ def test_a_token_that_is_no_text_is_no_answer(
 ) -> None:
     install(f"Third.token = lambda self, probe: {token}")
     with pytest.warns(ValidatorWarning, match="third gave no answer .*its token is no text"):
-        cache.read(QUERY, sales, validate=True)
-    assert cache.read(QUERY, sales, validate=True).outcome is Outcome.MISS
+        cache.read(QUERY, sales, validate="third")
+    assert cache.read(QUERY, sales, validate="third").outcome is Outcome.MISS
     assert cache.read(QUERY, sales).outcome is Outcome.HIT
