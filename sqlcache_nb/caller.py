@@ -38,9 +38,11 @@ def place_of(fault: BaseException) -> str:
         outside, trace = trace, trace.tb_next
     if outside is None or trace is None:
         return ""
-    line = f"line {outside.tb_lineno}"
-    if outside.tb_frame.f_globals.get("__name__") == "__main__":
+    line, module = f"line {outside.tb_lineno}", outside.tb_frame.f_globals.get("__name__", "")
+    if module == "__main__":
         return line
+    if module.partition(".")[0] == "IPython":  # a magic, which is the whole cell
+        return ""
     return f"{PurePath(outside.tb_frame.f_code.co_filename).name}, {line}"
 
 

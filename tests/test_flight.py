@@ -374,10 +374,10 @@ class TestNoFlight:
         first = pool.submit(cache.read, QUERY, sales)
         assert gate.came.acquire(timeout=SOON)
         assert sum(len(chunk) for chunk in cache.read(QUERY, sales, chunksize=2).frame) == 6
-        cache.clear()
+        cache._store().clear()
         with sales.connect() as con, con.begin():
             assert cache.read(QUERY, con).waited is None
-        cache.clear()
+        cache._store().clear()
         with Session(sales) as session, session.begin():
             assert cache.read(QUERY, session).waited is None
         gate.open.set()

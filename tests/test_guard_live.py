@@ -67,7 +67,9 @@ def test_in_sqlite_the_day_ends_at_midnight_in_utc(cache: QueryCache, sales: Eng
     clock.forward(minutes=0.1)
     later = cache.read(TODAY["sqlite"], sales)
     assert later.reason is Reason.ANOTHER_DAY
-    assert line_of(later, clock).startswith("miss: another day there · 2026-11-21 in UTC · sales.db · ")
+    assert line_of(later, clock).startswith(
+        "miss: another day there · 2026-11-21 in UTC · same answer · sales.db · "
+    )
     clock.forward(hours=23)
     assert cache.read(TODAY["sqlite"], sales).reason is Reason.FILE_UNCHANGED
 

@@ -122,7 +122,7 @@ def test_a_miss_of_what_was_invalidated_says_when() -> None:
 
 
 def test_what_asks_for_the_time_is_fresh_for_an_hour() -> None:
-    line = line_of(Outcome.MISS, Reason.EXPIRED, replace(ENTRY, ttl=86_400.0, volatile=True))
+    line = line_of(Outcome.MISS, Reason.EXPIRED, replace(ENTRY, ttl=86_400.0, volatile=True), ttl=3_600.0)
     assert "older than its ttl of 1 h ·" in line
 
 

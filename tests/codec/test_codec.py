@@ -25,7 +25,15 @@ from tests.codec.round_trip import round_trip, round_trip_of_chunks
 
 
 def test_the_names_of_the_codec() -> None:
-    assert codec.__all__ == ["FORMAT", "ChunkWriter", "Payload", "decode", "encode"]
+    assert codec.__all__ == [
+        "FORMAT",
+        "ChunkWriter",
+        "Payload",
+        "content_of",
+        "decode",
+        "encode",
+        "outline_of",
+    ]
     assert codec.FORMAT == 2
 
 

@@ -171,8 +171,8 @@ def test_an_offline_notebook_is_served_without_its_database(
         assert not [output for output in second.cells[cell].outputs if output.get("name") == "stderr"]
     (fault,) = second.cells[5].outputs
     (told,) = fault["traceback"]
-    assert fault["ename"] == "NotebookError"
-    assert told.startswith("NotebookError: offline: ")
+    assert fault["ename"] == "CacheMiss"
+    assert told.startswith("CacheMiss: offline: ")
     assert len(told.splitlines()) <= 2
     assert second.cells[6].execution_count is None
     assert not database.exists()

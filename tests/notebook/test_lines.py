@@ -175,7 +175,9 @@ def test_that_a_validator_cannot_tell_is_said_once(
     notebook.run(cell)
     notebook.run(cell)
     doubt, line = notebook.shown.splitlines()
-    assert doubt.startswith("validate=True: file cannot tell whether flights.db changed")
+    assert doubt.startswith(
+        "validate=True: file cannot tell whether what this reads of flights.db has changed"
+    )
     assert line.startswith("hit · fetched ")
     notebook.run(cell)
     assert len(notebook.shown.splitlines()) == 1
@@ -192,5 +194,5 @@ def test_a_stale_answer_is_said_loudly_and_once(
     warning, line = notebook.shown.splitlines()
     assert warning.startswith("offline: flights.db is not asked; the answer was fetched ")
     assert line.startswith("offline · fetched ")
-    assert " · stale: older than its ttl of 1 day · flights.db · " in line
+    assert " · stale: older than its ttl of 0 s · flights.db · " in line
     assert capsys.readouterr().err == ""

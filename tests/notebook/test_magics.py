@@ -602,7 +602,7 @@ def test_the_ttl_of_config(notebook: Notebook) -> None:
     notebook.run("%config CachedSQLMagics.ttl = 0")
     notebook.run(DAYS.format(""))
     notebook.run(DAYS.format(""))
-    assert notebook.shown.startswith("miss: older than its ttl · ")
+    assert notebook.shown.startswith("miss: older than its ttl of 0 s · ")
     notebook.run("%config CachedSQLMagics.ttl = '30m'")
     notebook.run(DAYS.format(""))
     assert notebook.shown.startswith("hit · ")
