@@ -147,7 +147,8 @@ def _token(tables: Iterable[str], rows: list[Any], before: int, ages: frozenset[
             return None
         if max(int(written), int(made)) >= before - _SETTLED:
             return ""  # written just now
-        if any(before - int(written) <= age <= int(after) - int(written) for age in ages):
+        # Both are whole seconds, of times that are cut off or rounded: one more on either side.
+        if any(before - int(written) - 1 <= age <= int(after) - int(written) + 1 for age in ages):
             return ""
         told.append(_text(state))
     return "; ".join([_text(rows[0][-1]), *told])
