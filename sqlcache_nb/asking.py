@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 from sqlcache_nb import report
 from sqlcache_nb.chunks import Recording, started, timed
+from sqlcache_nb.config import Config
 from sqlcache_nb.errors import CannotLock, NotCacheable, NotCachedWarning, StoreWarning
 from sqlcache_nb.flight import Flight, Flights, Waiting
 from sqlcache_nb.freshness import Reason
 from sqlcache_nb.keeping import Miss
 from sqlcache_nb.looking import Hit, Looking
-from sqlcache_nb.policy import Policy
 from sqlcache_nb.question import Answer, write_of
-from sqlcache_nb.redaction import redact
+from sqlcache_nb.redaction import first_line
 from sqlcache_nb.refreshing import Refreshes
 from sqlcache_nb.request import CacheOptions, PandasCall
 from sqlcache_nb.result import Outcome, Result
@@ -46,9 +46,7 @@ class Asking(Looking):
         place: a directory, opened at first use, or a `Store`.
         space: how much they may take.
         clock: gives the time, with a zone.
-        keep: how many replaced versions of an answer are kept beside it, 0 or 1.
-        store_params: whether the values of parameters may be read, and not only compared.
-        policy: what holds where a call says nothing else.
+        settings: what else is in force.
     """
 
     def __init__(
@@ -56,12 +54,9 @@ class Asking(Looking):
         place: Store | str | os.PathLike[str],
         space: Space,
         clock: Callable[[], datetime],
-        keep: int = 1,
-        *,
-        store_params: bool,
-        policy: Policy,
+        settings: Config,
     ) -> None:
-        super().__init__(place, space, clock, keep, store_params=store_params, policy=policy)
+        super().__init__(place, space, clock, settings)
         self._flights = Flights(lambda key: self._store().lease(key), clock, self._cannot_lock)
         self._refreshes: Refreshes[Result | None] = Refreshes()
 
@@ -111,7 +106,7 @@ class Asking(Looking):
             found, is_owners = None, None
             try:
                 source.prepare()
-                is_owners = is_dead(source.con) or source.in_transaction()
+                is_owners = bool(options.stale_if_error) and (is_dead(source.con) or source.in_transaction())
                 found = self._found(flight, call, source, options)
                 if isinstance(found, Hit):
                     return self._counted(self._served(found, call, con, options))
@@ -208,8 +203,7 @@ class Asking(Looking):
                 elif result.entry is not None:
                     flight.landed()
         except Exception as fault:
-            told = redact(f"{type(fault).__name__}: {fault}".partition("\n")[0])
-            logger.warning(report.not_refreshed(entry, told, now=self._clock()))
+            logger.warning(report.not_refreshed(entry, first_line(fault), now=self._clock()))
             raise
         finally:
             if self._closings != closings:  # meanwhile: what was opened for this is closed, too
@@ -297,8 +291,10 @@ def _fitting(options: CacheOptions, source: Source) -> CacheOptions:
         ConfigError: no validator of that name is installed, which is no fault of the cache.
     """
     chosen(options.validator, source.dialect_name)
+    if not options.stale_while_revalidate or source.elsewhere() is not None:
+        return options
     # A person's own connection cannot be asked behind his back.
-    return options if source.elsewhere() is not None else replace(options, stale_while_revalidate=None)
+    return replace(options, stale_while_revalidate=None)
 
 
 def _whom(note: Note) -> str:

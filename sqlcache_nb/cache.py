@@ -6,6 +6,7 @@ import inspect
 import logging
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -90,18 +91,16 @@ class QueryCache(Asking):
     ) -> None:
         settings = config.load()
         own = Policy(ttl, refresh, no_store, offline, stale_while_revalidate, stale_if_error, validate)
-        super().__init__(
-            settings.directory if store is None else store,
-            Space(
-                settings.size_limit if size_limit is None else config.parse_size(size_limit),
-                settings.clear_unused if clear_unused is None else config.parse_unused(clear_unused),
-                clock,
-            ),
-            clock,
-            settings.keep if keep is None else config.parse_keep(keep),
-            store_params=settings.store_params if store_params is None else store_params,
+        settings = replace(
+            settings,
             policy=own.over(settings.policy),
+            size_limit=settings.size_limit if size_limit is None else config.parse_size(size_limit),
+            clear_unused=settings.clear_unused if clear_unused is None else config.parse_unused(clear_unused),
+            store_params=settings.store_params if store_params is None else store_params,
+            keep=settings.keep if keep is None else config.parse_keep(keep),
         )
+        space = Space(settings.size_limit, settings.clear_unused, clock)
+        super().__init__(settings.directory if store is None else store, space, clock, settings)
         self._announcement = notes.announcement(settings) if store is None else None
 
     # --- reading ------------------------------------------------------------------------------------

@@ -81,15 +81,7 @@ class Inventory:
         if payload is None:
             raise EntryNotFound(f"{key_or_name!r} was replaced or deleted just now, or is of another version")
         self._ledger.use(stored.entry)
-        chunks = started(read_back(payload)) if payload.chunked else None
-        return Result(
-            Outcome.HIT,
-            Reason.LOADED,
-            stored.entry.provenance.source,
-            lambda: payload.frame if chunks is None else chunks,
-            entry=stored.entry,
-            path=stored.path,
-        )
+        return result_of(Outcome.HIT, Reason.LOADED, stored, payload)
 
     def find(self, key_or_name: str) -> Entry:
         """One entry.
@@ -390,6 +382,28 @@ def opened_payload(store: Store, stored: Stored) -> Payload | None:
         return Payload(data)
     except CodecError:  # another version's: left alone until it is overwritten
         return None
+
+
+def result_of(outcome: Outcome, reason: Reason, stored: Stored, payload: Payload, detail: str = "") -> Result:
+    """The result of what is stored, where nobody could be asked again if it cannot be decoded.
+
+    Args:
+        outcome: as in `Result`, like the next.
+        reason: why it is given.
+        stored: its row.
+        payload: its file, verified.
+        detail: as in `Result`.
+    """
+    chunks = started(read_back(payload)) if payload.chunked else None
+    return Result(
+        outcome,
+        reason,
+        stored.entry.provenance.source,
+        lambda: payload.frame if chunks is None else chunks,
+        detail,
+        entry=stored.entry,
+        path=stored.path,
+    )
 
 
 def _open(directory: str | os.PathLike[str]) -> Store:

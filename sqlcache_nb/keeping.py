@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 from sqlcache_nb import guard, notes
 from sqlcache_nb.changes import UNCHANGED, Changes, compared
 from sqlcache_nb.chunks import Recording
+from sqlcache_nb.config import Config
 from sqlcache_nb.entry import Entry, Provenance
 from sqlcache_nb.errors import CodecError, NotCacheable, NotCachedWarning, StoreError, StoreWarning
 from sqlcache_nb.freshness import Verdict
@@ -99,7 +100,7 @@ class Keeper(Shielded):
         place: a directory, opened at first use, or a `Store`.
         space: how much they may take.
         clock: gives the time, with a zone.
-        keep: how many replaced versions of an answer are kept beside it, 0 or 1.
+        settings: what else is in force.
     """
 
     def __init__(
@@ -107,11 +108,11 @@ class Keeper(Shielded):
         place: Store | str | os.PathLike[str],
         space: Space,
         clock: Callable[[], datetime],
-        keep: int = 1,
+        settings: Config,
     ) -> None:
         super().__init__(place, clock)
         self._space = space
-        self._kept_versions = keep
+        self._settings = settings
 
     @property
     def size_limit(self) -> int:
@@ -195,7 +196,7 @@ class Keeper(Shielded):
 
         entry = entry.labelled(options.name, options.tags)
         changes = None if before is None else _changes(store, before, settled(entry, before.entry), payload)
-        stored = store.write(entry, payload, keep=self._kept_versions, settle=settled)
+        stored = store.write(entry, payload, keep=self._settings.keep, settle=settled)
         if stored.entry.provenance != provenance:  # another kernel's, which does not answer what was compared
             changes = None
         if options.pin and not stored.entry.pinned:  # another kernel's, fetched meanwhile

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlcache_nb import reasons
 from sqlcache_nb.chunks import read_back, started
+from sqlcache_nb.config import Config
 from sqlcache_nb.errors import ConfigError, DamagedPayload, NotCacheable, StoreWarning, ValidatorWarning
 from sqlcache_nb.explain import Surroundings, nearest_to
 from sqlcache_nb.freshness import Reason, Verdict
@@ -21,7 +22,6 @@ from sqlcache_nb.keeping import Miss
 from sqlcache_nb.parts import Asked
 from sqlcache_nb.policy import Policy
 from sqlcache_nb.question import Question, examine, question_of, tables_read
-from sqlcache_nb.redaction import redact
 from sqlcache_nb.request import CacheOptions, PandasCall
 from sqlcache_nb.result import Outcome, Result
 from sqlcache_nb.sources import Source, source_of
@@ -66,9 +66,7 @@ class Looking(Standby):
         place: a directory, opened at first use, or a `Store`.
         space: how much they may take.
         clock: gives the time, with a zone.
-        keep: how many replaced versions of an answer are kept beside it, 0 or 1.
-        store_params: whether the values of parameters may be read, and not only compared.
-        policy: what holds where a call says nothing else.
+        settings: what else is in force.
     """
 
     def __init__(
@@ -76,13 +74,10 @@ class Looking(Standby):
         place: Store | str | os.PathLike[str],
         space: Space,
         clock: Callable[[], datetime],
-        keep: int = 1,
-        *,
-        store_params: bool,
-        policy: Policy,
+        settings: Config,
     ) -> None:
-        super().__init__(place, space, clock, keep, store_params=store_params)
-        self.policy = policy
+        super().__init__(place, space, clock, settings)
+        self.policy = settings.policy
         self.overriding: Policy | None = None
         """What comes before `policy`: for the default cache, what `%config` says."""
         self._started = clock() - timedelta(seconds=time.monotonic() - _LOADED)
@@ -109,7 +104,7 @@ class Looking(Standby):
 
     def _surroundings(self) -> Surroundings:
         ttl = self.policy_in_force.lifetime
-        return Surroundings(self._store, ttl, self._store_params, self._started, self._clock())
+        return Surroundings(self._store, ttl, self._settings.store_params, self._started, self._clock())
 
     def _hit_or_miss(self, call: PandasCall, source: Source, options: CacheOptions) -> Hit | Miss:
         """What is known before anything is fetched.
@@ -126,7 +121,7 @@ class Looking(Standby):
             return found
         facts = examine(question, source, store_random=options.store_random)
         tokens = question.validation.tokens(tables_read(facts))
-        asked = question.asked(store_params=self._store_params)
+        asked = question.asked(store_params=self._settings.store_params)
         near = self._nearest(asked) if found.reason is Reason.FIRST_TIME else None
         return Miss(question, asked_at, clearings, asked, found, near, facts, tokens, source.written())
 
@@ -159,10 +154,9 @@ class Looking(Standby):
         """Say once that a validator that was asked for cannot tell."""
         if options.validator in ("auto", False) or verdict.reason is Reason.PINNED:
             return
-        validation = question.validation
-        name = validation.name
-        shown = redact(question.query.shown)
-        doubt = reasons.doubt(options.validator, name, validation.fault, verdict, question.label, shown)
+        name, fault = question.validation.name, question.validation.fault
+        shown = question.query.shown
+        doubt = reasons.doubt(options.validator, name, fault, verdict, question.label, shown)
         if doubt is not None:
             self._warn(ValidatorWarning, doubt)
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from sqlcache_nb import phrases, quantities
 from sqlcache_nb.freshness import DEFAULT_TTL, FILE, VOLATILE_TTL, Reason, counted_from, day_in
 from sqlcache_nb.lifetime import Lifetime, Until
-from sqlcache_nb.redaction import redact
+from sqlcache_nb.redaction import first_line, redact
 
 if TYPE_CHECKING:
     from sqlcache_nb.entry import Entry
@@ -232,15 +232,15 @@ def doubt(
         fault: why it did not answer, None where it did.
         verdict: what was made of it.
         source: the database's label.
-        sql: the statement, without secrets.
+        sql: the statement.
     """
     if fault is not None:
-        told = redact(f"{type(fault).__name__}: {fault}".partition("\n")[0])
+        told = first_line(fault)
         return f"the validator {name} gave no answer about {source} ({told}); what is stored is not taken for fresh"
     if name is None:
         return f"validate={validate!r}: no validator knows {source}; the ttl decides"
     if verdict.reason in _BY_TTL:
-        what = f"what this reads of {source} has changed; the ttl decides: {phrases.shortened(sql)}"
+        what = f"what this reads of {source} has changed; the ttl decides: {phrases.shortened(redact(sql))}"
         return f"validate={validate!r}: {name} cannot tell whether {what}"
     return None
 

@@ -33,6 +33,19 @@ def redact(text: str) -> str:
     return _SECRET_PAIR.sub(r"\1***", _URL_PASSWORD.sub(r"\1***\3", text))
 
 
+def first_line(fault: BaseException) -> str:
+    r"""An error in one line, without secrets: of SQLAlchemy's messages the first line names no values.
+
+    Args:
+        fault: the error.
+
+    Example:
+        >>> first_line(ValueError("no password=s3cret here\nnor there"))
+        'ValueError: no password=*** here'
+    """
+    return redact(f"{type(fault).__name__}: {fault}".partition("\n")[0])
+
+
 @lru_cache(maxsize=1024)
 def is_secret(name: str) -> bool:
     """Whether an option of that name holds a secret.

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from sqlcache_nb.errors import NotCacheable, NotCachedWarning, SqlcacheWarning, StoreError, StoreWarning, warn
 from sqlcache_nb.inventory import Inventory
-from sqlcache_nb.redaction import redact
+from sqlcache_nb.redaction import first_line
 from sqlcache_nb.refreshing import is_behind
 from sqlcache_nb.stores import Store
 
@@ -44,7 +44,7 @@ class Shielded(Inventory):
             return self._stood_aside(str(fault), "the cache directory cannot be used")
         except Exception as fault:  # noqa: BLE001  # a mistake of ours is said, and does not cost the answer
             # Of SQLAlchemy's messages the first line names no values.
-            told = redact(f"{type(fault).__name__}: {fault}".partition("\n")[0])
+            told = first_line(fault)
             text = f"sqlcache_nb made a mistake and stood aside, please report it: {told}"
             return self._stood_aside(text, "sqlcache_nb made a mistake")
 

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
 from contextlib import suppress
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from sqlcache_nb import offline, phrases, reasons
-from sqlcache_nb.chunks import read_back, started
 from sqlcache_nb.errors import CacheMiss, NotCacheable, StaleWarning, StoreError, warn
 from sqlcache_nb.freshness import Freshness, Reason, Verdict
-from sqlcache_nb.inventory import opened_payload
+from sqlcache_nb.inventory import opened_payload, result_of
 from sqlcache_nb.keeping import Keeper, Miss
 from sqlcache_nb.redaction import redact
 from sqlcache_nb.request import CacheOptions, PandasCall
 from sqlcache_nb.result import Outcome, Result
 from sqlcache_nb.sources.outages import outage_of, words_of
 from sqlcache_nb.sources.sessions import CannotAsk, CannotConnect
-from sqlcache_nb.space import Space
-from sqlcache_nb.stores import Store, Stored
+from sqlcache_nb.stores import Stored
 from sqlcache_nb.why import Explanation
 
 if TYPE_CHECKING:
@@ -28,27 +23,7 @@ if TYPE_CHECKING:
 
 
 class Standby(Keeper):
-    """The entries of one store, which answer where the database does not.
-
-    Args:
-        place: a directory, opened at first use, or a `Store`.
-        space: how much they may take.
-        clock: gives the time, with a zone.
-        keep: how many replaced versions of an answer are kept beside it, 0 or 1.
-        store_params: whether the values of parameters may be read, and not only compared.
-    """
-
-    def __init__(
-        self,
-        place: Store | str | os.PathLike[str],
-        space: Space,
-        clock: Callable[[], datetime],
-        keep: int = 1,
-        *,
-        store_params: bool,
-    ) -> None:
-        super().__init__(place, space, clock, keep)
-        self._store_params = store_params
+    """The entries of one store, which answer where the database does not."""
 
     def _offline(self, call: PandasCall, con: object, options: CacheOptions, freshness: Freshness) -> Result:
         """The stored answer, of whatever age; the database is not asked.
@@ -65,7 +40,9 @@ class Standby(Keeper):
         """
         if options.no_store:
             raise CacheMiss("offline: the database is not asked, and with no_store neither is the cache")
-        question = offline.question_of(call, con, options.source_name, store_params=self._store_params)
+        question = offline.question_of(
+            call, con, options.source_name, store_params=self._settings.store_params
+        )
         now = self._clock()
         try:
             stored = question.stored(self._store(), now)
@@ -79,7 +56,7 @@ class Standby(Keeper):
             warn(reasons.stale_offline(verdict, stored.entry, now), StaleWarning)
         outcome = Outcome.HIT if verdict.fresh else Outcome.STALE
         stored = self._labelled(stored, options)
-        return _result(
+        return result_of(
             outcome, Reason.OFFLINE, stored, payload, reasons.why_stale_in_short(verdict, stored.entry, now)
         )
 
@@ -94,7 +71,9 @@ class Standby(Keeper):
         """
         now = self._clock()
         try:
-            question = offline.question_of(call, con, options.source_name, store_params=self._store_params)
+            question = offline.question_of(
+                call, con, options.source_name, store_params=self._settings.store_params
+            )
             entry = question.stored(self._store(), now).entry
         except CacheMiss as miss:
             return Explanation("miss", Reason.OFFLINE, phrases.one_line(str(miss).replace("\n", " · ")))
@@ -141,7 +120,7 @@ class Standby(Keeper):
         stored, verdict, payload = standing
         now, told = self._clock(), redact(words_of(fault))
         warn(reasons.stood_in(outage, told, verdict, stored.entry, now), StaleWarning)
-        return _result(Outcome.STALE, Reason.UNREACHABLE, self._labelled(stored, options), payload, outage)
+        return result_of(Outcome.STALE, Reason.UNREACHABLE, self._labelled(stored, options), payload, outage)
 
     def _stored_of(
         self, key: str | None, call: PandasCall, con: object, source_name: str | None
@@ -151,7 +130,7 @@ class Standby(Keeper):
             stored = self._store().lookup(key)
             return stored if stored is not None and offline.is_here(stored) else None
         with suppress(CacheMiss):
-            question = offline.question_of(call, con, source_name, store_params=self._store_params)
+            question = offline.question_of(call, con, source_name, store_params=self._settings.store_params)
             return question.stored(self._store(), self._clock())
         return None
 
@@ -173,18 +152,3 @@ def _was_out_of_reach(refusal: NotCacheable) -> bool:
     if isinstance(refusal, CannotAsk | CannotConnect):
         return True
     return refusal.__cause__ is not None and outage_of(refusal.__cause__) is not None
-
-
-def _result(outcome: Outcome, reason: Reason, stored: Stored, payload: Payload, detail: str) -> Result:
-    """The result of what is stored; there is nobody who could be asked again."""
-    chunks = started(read_back(payload)) if payload.chunked else None
-    entry = stored.entry
-    return Result(
-        outcome,
-        reason,
-        entry.provenance.source,
-        lambda: payload.frame if chunks is None else chunks,
-        detail,
-        entry=entry,
-        path=stored.path,
-    )

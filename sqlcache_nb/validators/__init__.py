@@ -20,7 +20,7 @@ from sqlcache_nb.errors import ConfigError, ValidatorWarning, warn
 from sqlcache_nb.freshness import Strength
 from sqlcache_nb.identity import FILE_DIALECTS, SourceIdentity
 from sqlcache_nb.policy import Validate
-from sqlcache_nb.redaction import redact
+from sqlcache_nb.redaction import first_line, redact
 
 __all__ = ["Probe", "Validator", "chosen"]
 
@@ -142,7 +142,7 @@ def _others() -> Mapping[str, Validator]:
             if (doubt := _doubt(each, found)) is None:
                 found[each.name] = each
         except Exception as fault:  # noqa: BLE001  # anybody's code
-            doubt = f"{type(fault).__name__}: {fault}".partition("\n")[0]
+            doubt = first_line(fault)
         if doubt is not None:
             doubts.append(f"the validator {point.name} that is installed cannot be used ({redact(doubt)})")
     for doubt in doubts:
